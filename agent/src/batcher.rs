@@ -1,0 +1,1 @@
+//! Gathers the readings of one tick into one batch.

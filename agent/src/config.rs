@@ -1,0 +1,123 @@
+//! The agent's configuration: TOML file, then `FLEETLIGHT_AGENT_*` from the environment.
+//!
+//! The only module that knows figment. Unknown keys and values out of range are refused with
+//! their place and what is allowed.
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the configuration is read from when nobody says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/fleetlight/agent.toml";
+
+/// Everything that an operator may set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// Key, certificate, spool. Owned by the agent's user, mode 700.
+    pub state_dir: PathBuf,
+    /// Sampling interval, 1,000–60,000 ms.
+    pub interval_ms: u32,
+    /// `/proc` of the host.
+    pub proc_root: PathBuf,
+    /// `/sys` of the host.
+    pub sys_root: PathBuf,
+    /// The Docker socket; absent from the host is no error.
+    pub docker_socket: PathBuf,
+    /// The NVML library: a file name for the loader's search path, or a path.
+    pub nvml_library: String,
+    /// Finds the user in a container's name: a regular expression with one group.
+    pub user_pattern: Option<String>,
+    /// A mount that answers later than this is slow, 50–60,000 ms.
+    pub mount_slow_ms: u32,
+    /// A mount that has not answered by then is hung, 500–60,000 ms.
+    pub mount_hung_ms: u32,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/fleetlight-agent".into(),
+            interval_ms: 5_000,
+            proc_root: "/proc".into(),
+            sys_root: "/sys".into(),
+            docker_socket: "/var/run/docker.sock".into(),
+            nvml_library: "libnvidia-ml.so.1".into(),
+            user_pattern: None,
+            mount_slow_ms: 1_000,
+            mount_hung_ms: 5_000,
+        }
+    }
+}
+
+/// Why the configuration was refused; the message names file, key and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl AgentConfig {
+    /// Reads `file` (or the default place, which may be missing) and the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the key and the allowed values.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        if file.is_some() && !path.is_file() {
+            return Err(ConfigError(format!("configuration file {} does not exist", path.display())));
+        }
+        let figment = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file_exact(path))
+            .merge(Env::prefixed("FLEETLIGHT_AGENT_"));
+        let config: Self = figment.extract().map_err(|errors| explain(&errors))?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let ranges = [
+            ("interval_ms", self.interval_ms, 1_000..=60_000),
+            ("mount_slow_ms", self.mount_slow_ms, 50..=60_000),
+            ("mount_hung_ms", self.mount_hung_ms, 500..=60_000),
+        ];
+        for (key, value, allowed) in ranges {
+            if !allowed.contains(&value) {
+                let (from, to) = (allowed.start(), allowed.end());
+                let place = path.display();
+                return Err(ConfigError(format!(
+                    "{key} = {value} is out of range; allowed: {from} to {to} (set in {place} or FLEETLIGHT_AGENT_{})",
+                    key.to_uppercase()
+                )));
+            }
+        }
+        if let Some(pattern) = &self.user_pattern {
+            let groups = regex_lite::Regex::new(pattern).map(|regex| regex.captures_len());
+            if !matches!(groups, Ok(2)) {
+                return Err(ConfigError(format!(
+                    "user_pattern = {pattern:?} is not a regular expression with exactly one group, such as \"^comfy-(user[0-9]+)$\" (set in {} or FLEETLIGHT_AGENT_USER_PATTERN)",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(u64::from(self.interval_ms))
+    }
+}
+
+/// figment names key and kind of the fault; the place is its metadata.
+fn explain(errors: &figment::Error) -> ConfigError {
+    let lines = errors.clone().into_iter().map(|error| {
+        let place = error.metadata.as_ref().and_then(|data| data.source.as_ref()).map_or_else(
+            || error.metadata.as_ref().map_or_else(String::new, |data| format!(" in {}", data.name)),
+            |source| format!(" in {source}"),
+        );
+        let key = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path.join(".")) };
+        format!("{key}{}{place}", error.kind)
+    });
+    ConfigError(lines.collect::<Vec<_>>().join("; "))
+}

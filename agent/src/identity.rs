@@ -1,0 +1,1 @@
+//! This host's key, certificate and the controller's CA, on disk.

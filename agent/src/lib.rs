@@ -1,0 +1,16 @@
+//! The agent: collectors → batcher → spool → transport.
+//!
+//! `collectors` never import `transport`; this file joins them by bounded channels. What may block
+//! for ever (statfs of a network mount, NVML) runs in [`workers`], processes of their own.
+
+pub mod batcher;
+pub mod collectors;
+pub mod config;
+pub mod identity;
+pub mod inventory;
+pub mod limits;
+pub mod mask;
+pub mod spool;
+pub mod tick;
+pub mod transport;
+pub mod workers;

@@ -1,0 +1,1 @@
+//! Masks secrets by key and by shape before they leave the host.

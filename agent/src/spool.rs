@@ -1,0 +1,1 @@
+//! Batches that the controller has not acknowledged, in memory, bounded.

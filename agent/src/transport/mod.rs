@@ -1,0 +1,1 @@
+//! The session with the controller: enrolment, connection, streams, acks, backoff.

@@ -1,0 +1,1 @@
+//! Processes of their own for calls that may never return.

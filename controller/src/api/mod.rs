@@ -1,0 +1,1 @@
+//! REST, SSE and the static page, for people and scripts.

@@ -1,0 +1,1 @@
+//! The controller's own certificate authority, separate from the page's certificate.

@@ -1,0 +1,1 @@
+//! The controller's configuration: TOML file, then the environment.

@@ -1,0 +1,1 @@
+//! Answers transport's questions from the store and the CA.

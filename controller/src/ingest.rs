@@ -1,0 +1,1 @@
+//! Inbound batches → one transaction → acks; the live view is fed in passing.

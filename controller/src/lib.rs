@@ -1,0 +1,15 @@
+//! The controller: transport → ingest → store, live → api.
+//!
+//! `store` holds all SQL and `live` the present; neither imports a sibling. `transport` knows
+//! people's keys only through [`transport::Directory`]. This file's modules are joined in `run`.
+
+pub mod api;
+pub mod ca;
+pub mod config;
+pub mod directory;
+pub mod ingest;
+pub mod limits;
+pub mod live;
+pub mod postgres;
+pub mod store;
+pub mod transport;

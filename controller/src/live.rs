@@ -1,0 +1,1 @@
+//! The present, in memory: hosts, their last rows and documents, and who listens.

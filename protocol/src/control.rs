@@ -1,0 +1,186 @@
+//! The control stream of a session, and enrolment.
+//!
+//! Session: the agent opens one bi stream and sends [`AgentControl::Hello`]; the controller answers
+//! [`ControllerControl::Welcome`] or [`ControllerControl::Refused`].
+//! Enrolment (TLS over TCP, its own listener): one [`EnrolRequest`], one [`EnrolResponse`].
+
+use crate::samples::EntityKind;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// From the agent, on the control stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentControl {
+    Hello(Hello),
+    /// Asks for [`ControllerControl::Pong`]; carries what the last exchange gave.
+    Ping(Ping),
+    /// A new certificate for a new key: PKCS#10, DER.
+    Renew {
+        csr: Vec<u8>,
+    },
+    /// The agent stops on purpose; its host is offline, not stale.
+    Goodbye {
+        reason: String,
+    },
+}
+
+/// The agent's first frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Versions that the agent speaks, newest first.
+    pub versions: Vec<u16>,
+    pub agent_version: String,
+    /// A new UUID at each agent start.
+    pub epoch: Uuid,
+    /// Counts this agent's connections within the epoch: the higher one supersedes.
+    pub connection: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    pub hostname: String,
+    /// The host's wall clock, milliseconds since the Unix epoch.
+    pub wall_ms: i64,
+    /// SHA-256 over the documents of each kind that the agent last reported.
+    pub inventory: Vec<(EntityKind, String)>,
+    /// Epochs of which the agent still holds batches, this one included.
+    pub held_epochs: Vec<Uuid>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Echoed by the pong.
+    pub nonce: u64,
+    /// Host clock less controller clock, if known.
+    pub clock_offset_ms: Option<i64>,
+    pub round_trip_ms: Option<u32>,
+}
+
+/// From the controller, on the control stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControllerControl {
+    Welcome(Welcome),
+    Refused(Refusal),
+    /// The transaction that holds these has been flushed: epoch, first and last sequence number.
+    #[serde(rename = "a")]
+    Ack(Uuid, Vec<(u64, u64)>),
+    Pong {
+        nonce: u64,
+        wall_ms: i64,
+    },
+    /// Leaf first, then the CA; DER.
+    Renewed {
+        chain: Vec<Vec<u8>>,
+    },
+    /// A newer connection of the same agent has taken over.
+    Superseded,
+}
+
+/// The controller's answer to a hello.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    pub version: u16,
+    pub controller_version: String,
+    pub wall_ms: i64,
+    /// What is already stored, per epoch of [`Hello::held_epochs`]: closed intervals.
+    pub stored: Vec<(Uuid, Vec<(u64, u64)>)>,
+    /// Kinds whose documents the controller lacks or holds differently.
+    pub wanted: Vec<EntityKind>,
+    /// When the presented certificate ends, milliseconds since the Unix epoch.
+    pub certificate_ends_ms: i64,
+}
+
+/// Why the controller says no; `message` says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: RefusalCode,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// No common protocol version.
+    Version,
+    /// The token is not known here.
+    TokenUnknown,
+    TokenUsed,
+    TokenExpired,
+    TokenRevoked,
+    /// The token is bound to another host name.
+    TokenHost,
+    /// The key is not, or no longer, allowed.
+    KeyRevoked,
+    /// The certificate ended too long ago to renew.
+    CertificateExpired,
+    /// The request breaks the protocol.
+    Malformed,
+    /// The controller cannot answer now (no database); try again.
+    Unavailable,
+    #[serde(other)]
+    Other,
+}
+
+impl RefusalCode {
+    /// Whether trying again later with the same key or token can succeed.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Unavailable | Self::Other)
+    }
+}
+
+/// What a host sends to enrol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolRequest {
+    pub token_id: String,
+    pub secret: String,
+    /// PKCS#10, DER; its names are ignored.
+    pub csr: Vec<u8>,
+    pub hostname: String,
+    /// Hash of `/etc/machine-id`, so that clones can be noticed.
+    pub machine: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolResponse {
+    Enrolled(Enrolled),
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub agent_id: Uuid,
+    pub host_name: String,
+    /// Leaf first, then the CA; DER.
+    pub chain: Vec<Vec<u8>>,
+    /// `host:port` of the session listener (UDP).
+    pub session_endpoint: String,
+    pub wall_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acks_are_small_and_pinned() {
+        let ack = ControllerControl::Ack(Uuid::nil(), vec![(7, 9)]);
+        let bytes = rmp_serde::to_vec_named(&ack).expect("encodes");
+        assert_eq!(bytes.len(), 26);
+        assert_eq!(bytes[..6], [0x81, 0xa1, b'a', 0x92, 0xc4, 16]);
+    }
+
+    #[test]
+    fn a_hello_with_fields_of_the_future_is_still_read() {
+        #[derive(Serialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Future {
+            Renew { csr: Vec<u8>, post_quantum: bool },
+        }
+        let bytes = rmp_serde::to_vec_named(&Future::Renew { csr: vec![1], post_quantum: true }).expect("encodes");
+        let read: AgentControl = rmp_serde::from_slice(&bytes).expect("unknown fields are skipped");
+        assert_eq!(read, AgentControl::Renew { csr: vec![1] });
+    }
+}

@@ -1,0 +1,36 @@
+//! The words that agents and the controller exchange, and their bytes.
+//!
+//! Pure: no I/O, no clock, no runtime. Everything here is a value, a bound or a codec, so that it
+//! can be fuzzed, property-tested and pinned byte for byte.
+//!
+//! - [`control`]: the control stream (hello, welcome, acks, renewal) and enrolment.
+//! - [`uplink`]: what an agent streams: samples, events, inventory.
+//! - [`metric`] and [`samples`]: the metric catalogue, stated once.
+//! - [`delta`]: the stateful sample codec of one stream.
+//! - [`frame`]: length-bounded, optionally compressed MessagePack frames.
+//! - [`event`], [`document`]: facts at a time, and documents that change seldom.
+//! - [`join_token`]: the text that enrols a host.
+//! - [`limits`]: every bound on the wire, with its reason.
+
+pub mod control;
+pub mod delta;
+pub mod document;
+pub mod event;
+pub mod frame;
+pub mod join_token;
+pub mod limits;
+pub mod metric;
+pub mod samples;
+pub mod uplink;
+
+/// ALPN protocol of a session.
+pub const ALPN_SESSION: &[u8] = b"fleetlight/1";
+/// ALPN protocol of the enrolment listener.
+pub const ALPN_ENROL: &[u8] = b"fleetlight-enrol/1";
+
+/// Session protocol versions that this build speaks, newest first.
+///
+/// | version | reason |
+/// |---|---|
+/// | 1 | the first |
+pub const VERSIONS: &[u16] = &[1];

@@ -1,0 +1,40 @@
+//! Every bound on the wire. Each says why it has its size and what happens beyond it.
+
+/// Bytes of one frame as sent. A tick of 300 entities is under 16 KiB; beyond it the peer is
+/// broken or hostile and the stream is closed with the reason.
+pub const FRAME_BYTES: usize = 256 * 1024;
+
+/// Bytes of one frame after decompression: inventory of 1,000 containers is about 1 MiB.
+/// Beyond it the frame is refused before it is allocated.
+pub const FRAME_PLAIN_BYTES: usize = 4 * 1024 * 1024;
+
+/// Payloads below this size are sent plain: zstd's header would eat what it saves.
+pub const COMPRESS_FROM_BYTES: usize = 600;
+
+/// Entities that one stream may name. 1,000 containers, 10,000 GPU processes over a stream's life
+/// fit; the encoder restarts its dictionary before it gets there, a decoder refuses beyond it.
+pub const ENTITIES_PER_STREAM: usize = 16_384;
+
+/// Bytes of an entity's key: a container id has 64, a long mount point some hundred.
+pub const ENTITY_KEY_BYTES: usize = 512;
+
+/// Rows of one batch. One tick of the largest host that we know of is below 2,000.
+pub const ROWS_PER_BATCH: usize = 8_192;
+
+/// Events of one batch; more go into the next.
+pub const EVENTS_PER_BATCH: usize = 256;
+
+/// Documents of one batch; more go into the next.
+pub const DOCUMENTS_PER_BATCH: usize = 256;
+
+/// Last log lines kept with a container's death.
+pub const LAST_LINES: usize = 20;
+
+/// Characters of one kept log line; the rest is cut and marked.
+pub const LAST_LINE_CHARS: usize = 400;
+
+/// Characters of any other text field that comes from a host (names, reasons, versions).
+pub const TEXT_CHARS: usize = 1_024;
+
+/// Labels kept of one container.
+pub const LABELS: usize = 64;
