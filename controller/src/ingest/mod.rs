@@ -1,1 +1,5 @@
 //! Inbound batches → one transaction → acks; the live view is fed in passing.
+
+mod sink;
+
+pub use sink::LiveSink;

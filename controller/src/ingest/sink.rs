@@ -1,0 +1,20 @@
+//! The door through which ingest feeds the live view in passing.
+
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::Event;
+use fleetlight_protocol::samples::Row;
+
+/// Where batches go before the database. Implementations return at once: no waiting, no I/O.
+///
+/// A batch may be fed more than once (an agent sends again what was not acked) and out of order;
+/// samples of [`fleetlight_protocol::uplink::Class::Replay`] are never fed.
+pub trait LiveSink: Send + Sync + 'static {
+    /// One tick of one host; `received_ms` is the controller's clock at arrival.
+    fn samples(&self, host_id: i32, tick_ms: i64, received_ms: i64, rows: &[Row]);
+
+    /// What is true of entities of one host from each document's `observed_ms` on.
+    fn documents(&self, host_id: i32, documents: &[Document]);
+
+    /// Facts of one host.
+    fn events(&self, host_id: i32, events: &[Event]);
+}
