@@ -8,6 +8,7 @@ pub mod containers;
 pub mod gpu;
 pub mod host;
 pub mod mounts;
+pub mod names;
 mod runner;
 
 pub use runner::run;
