@@ -7,7 +7,9 @@
 
 use crate::samples::{EntityKind, MountState};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 /// What is true of one entity from `observed_ms` on. No body: the entity is gone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,4 +225,53 @@ pub enum CollectorState {
     Stuck,
     /// It answers with an error.
     Failing,
+}
+
+/// SHA-256, hex, over the documents of one kind, in key order. Agent and controller compute it from
+/// the typed bodies, so that storage between them may change their bytes but not their hash.
+#[must_use]
+pub fn fingerprint<'a>(documents: impl IntoIterator<Item = (&'a str, &'a Body)>) -> String {
+    let ordered: BTreeMap<&str, &Body> = documents.into_iter().collect();
+    let mut hash = Sha256::new();
+    for (key, body) in ordered {
+        hash.update((key.len() as u64).to_be_bytes());
+        hash.update(key);
+        // A body is plain data: writing it as JSON cannot fail.
+        hash.update(serde_json::to_vec(body).unwrap_or_default());
+        hash.update([0]);
+    }
+    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collector(reason: &str) -> Body {
+        Body::Collector(CollectorDocument { reason: reason.into(), ..Default::default() })
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_keys_and_bodies_and_not_on_order() {
+        let (one, two) = (collector("one"), collector("two"));
+        let both = fingerprint([("a", &one), ("b", &two)]);
+        assert_eq!(both, fingerprint([("b", &two), ("a", &one)]));
+        assert_ne!(both, fingerprint([("a", &two), ("b", &one)]));
+        assert_eq!(fingerprint([]).len(), 64);
+    }
+
+    #[test]
+    fn a_fingerprint_survives_storage_as_json() {
+        let body = Body::Gpu(Box::new(GpuDocument {
+            uuid: "GPU-1".into(),
+            power_limit_default_watts: Some(699.9),
+            ..Default::default()
+        }));
+        let stored = serde_json::to_value(&body).expect("encodes");
+        let read: Body = serde_json::from_value(stored).expect("decodes");
+        assert_eq!(fingerprint([("GPU-1", &body)]), fingerprint([("GPU-1", &read)]));
+    }
 }
