@@ -121,3 +121,7 @@ fn explain(errors: &figment::Error) -> ConfigError {
     });
     ConfigError(lines.collect::<Vec<_>>().join("; "))
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
