@@ -1,1 +1,9 @@
+//! Whole-system tests and benchmarks: the only crate that knows both sides.
+//!
+//! - [`system`]: a real controller and real agents as processes, in a folder of their own.
+//! - [`client`]: the API as a browser uses it: cookie, JSON, server-sent events.
+//! - [`netns`]: hosts with addresses of their own, as network namespaces.
 
+pub mod client;
+pub mod netns;
+pub mod system;

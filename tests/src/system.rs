@@ -1,0 +1,330 @@
+//! A real controller and real agents as processes, in a folder of their own.
+
+use crate::client::Client;
+use anyhow::{Context, Result, bail, ensure};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Password of the admin in tests.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A controller with its own Postgres, and whatever agents a test adds. All ends on drop.
+#[derive(Debug)]
+pub struct System {
+    dir: PathBuf,
+    controller: Option<Process>,
+    pub web: SocketAddr,
+    pub session: SocketAddr,
+    /// The one-time link that the controller printed.
+    pub setup_link: String,
+}
+
+/// How to start a [`System`].
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where agents reach the controller; loopback if not set.
+    pub address: Option<std::net::IpAddr>,
+    /// More lines of the controller's configuration.
+    pub extra: String,
+}
+
+/// A process of ours: killed on drop, its output kept in a file.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its standard error in `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let file = fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let child = command.stdin(Stdio::null()).stderr(file).spawn().with_context(|| format!("{command:?}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to standard error.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends SIGTERM and waits.
+    ///
+    /// # Errors
+    /// If it does not end within ten seconds.
+    pub fn stop(&mut self) -> Result<std::process::ExitStatus> {
+        signal(self.pid(), rustix::process::Signal::TERM)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "process {} ignores SIGTERM\n{}", self.pid(), self.log());
+            pause();
+        }
+    }
+
+    /// Kills it, as `kill -9` does.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.stop().is_err() {
+            let _ = self.kill();
+        }
+    }
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
+    let pid = rustix::process::Pid::from_raw(pid as i32).context("no such process")?;
+    Ok(rustix::process::kill_process(pid, signal)?)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test waits for a process, not for luck")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// A binary of the workspace, beside this test.
+///
+/// # Errors
+/// If it has not been built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folder = this.ancestors().nth(2).context("no target folder")?;
+    let path = folder.join(name);
+    ensure!(path.is_file(), "{} is not built: run `cargo build --workspace` first", path.display());
+    Ok(path)
+}
+
+/// A port that was free a moment ago, for UDP and TCP.
+fn free_port(address: std::net::IpAddr) -> Result<u16> {
+    for _ in 0..50 {
+        let tcp = TcpListener::bind((address, 0))?;
+        let port = tcp.local_addr()?.port();
+        if UdpSocket::bind((address, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free on {address}")
+}
+
+impl System {
+    /// Starts a controller on ports of its own and waits until its page answers.
+    ///
+    /// # Errors
+    /// If it does not start; with its log.
+    pub fn start(name: &str, options: &Options) -> Result<Self> {
+        // Postgres, which may run as another user, must be able to reach its folder.
+        let dir = std::env::temp_dir().join(format!("fl-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir)?;
+        let loopback = std::net::IpAddr::from([127, 0, 0, 1]);
+        let address = options.address.unwrap_or(loopback);
+        let session = SocketAddr::new(address, free_port(address)?);
+        let web = SocketAddr::new(loopback, free_port(loopback)?);
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboard-static/dist");
+        let config = format!(
+            "state_dir = {:?}\nweb_listen = \"{web}\"\nsession_listen = \"{session}\"\nenrol_listen = \"{session}\"\npublic_endpoint = \"{session}\"\ndashboard_dir = {page:?}\n{}",
+            dir.join("controller"),
+            options.extra,
+        );
+        fs::write(dir.join("controller.toml"), config)?;
+        let mut system = Self { dir, controller: None, web, session, setup_link: String::new() };
+        system.start_controller()?;
+        Ok(system)
+    }
+
+    /// Starts the controller (again), on the same data.
+    ///
+    /// # Errors
+    /// If it does not start; with its log.
+    pub fn start_controller(&mut self) -> Result<()> {
+        let mut command = Command::new(binary("fleetlight-controller")?);
+        command.args(["run", "--config"]).arg(self.dir.join("controller.toml")).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command, &self.dir.join("controller.log"))?;
+        let output = process.child.stdout.take().context("no standard output")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("setup link: ") => {
+                    self.setup_link = line["setup link: ".len()..].to_owned();
+                }
+                Ok(line) if line.starts_with("ready: ") => break,
+                Ok(_) => {}
+                Err(_) => bail!("the controller does not become ready:\n{}", process.log()),
+            }
+        }
+        self.controller = Some(process);
+        Ok(())
+    }
+
+    /// The controller's process.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn controller(&mut self) -> Result<&mut Process> {
+        self.controller.as_mut().context("the controller does not run")
+    }
+
+    /// The folder that everything lies in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.web)
+    }
+
+    /// Sets the admin's password by the one-time link and logs in.
+    ///
+    /// # Errors
+    /// If the link is refused.
+    pub async fn set_up(&self) -> Result<Client> {
+        let client = Client::new(&self.origin())?;
+        let token = self.setup_link.rsplit('/').next().unwrap_or_default();
+        client.post("setup", &serde_json::json!({ "token": token, "password": PASSWORD })).await?;
+        Ok(client)
+    }
+
+    /// A join token from the controller's command line.
+    ///
+    /// # Errors
+    /// With what it printed.
+    pub fn join_token(&self, host: &str) -> Result<String> {
+        let mut command = Command::new(binary("fleetlight-controller")?);
+        command.args(["join-token", "--host", host, "--config"]).arg(self.dir.join("controller.toml"));
+        let output = command.output()?;
+        ensure!(output.status.success(), "join-token: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Enrols and starts an agent called `name`.
+    ///
+    /// # Errors
+    /// If enrolment fails; with what it printed.
+    pub fn agent(&self, name: &str, options: &AgentOptions) -> Result<Agent> {
+        let token = self.join_token(name)?;
+        let mut config = format!("state_dir = {:?}\n", self.dir.join(name));
+        let _ = writeln!(config, "{}", options.config);
+        let file = self.dir.join(format!("{name}.toml"));
+        fs::write(&file, config)?;
+        let agent = Agent { file, log: self.dir.join(format!("{name}.log")), options: options.clone(), process: None };
+        let output = agent.command("enrol")?.args(["--token", &token]).output()?;
+        ensure!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
+        let mut agent = agent;
+        agent.start()?;
+        Ok(agent)
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if let Some(mut controller) = self.controller.take() {
+            let _ = controller.stop();
+            if failed {
+                eprintln!("controller's log:\n{}", controller.log());
+            }
+        }
+        if !failed {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// How to start an [`Agent`].
+#[derive(Debug, Clone, Default)]
+pub struct AgentOptions {
+    /// Lines of its configuration.
+    pub config: String,
+    /// Network namespace to run in.
+    pub netns: Option<String>,
+    pub env: Vec<(String, String)>,
+}
+
+/// An enrolled agent.
+#[derive(Debug)]
+pub struct Agent {
+    file: PathBuf,
+    log: PathBuf,
+    options: AgentOptions,
+    process: Option<Process>,
+}
+
+impl Agent {
+    fn command(&self, verb: &str) -> Result<Command> {
+        let program = binary("fleetlight-agent")?;
+        let mut command = match &self.options.netns {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.arg(verb).arg("--config").arg(&self.file).envs(self.options.env.clone());
+        Ok(command)
+    }
+
+    /// Starts it (again), with the same identity.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        self.process = Some(Process::start(&mut self.command("run")?, &self.log)?);
+        Ok(())
+    }
+
+    /// Its main process.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the agent does not run")
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        if std::thread::panicking() {
+            eprintln!("agent's log:\n{}", self.log());
+        }
+    }
+}
