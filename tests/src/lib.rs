@@ -3,7 +3,11 @@
 //! - [`system`]: a real controller and real agents as processes, in a folder of their own.
 //! - [`client`]: the API as a browser uses it: cookie, JSON, server-sent events.
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
+//! - [`relay`]: a UDP relay that counts and cuts.
+//! - [`measure`]: what processes cost.
 
 pub mod client;
+pub mod measure;
 pub mod netns;
+pub mod relay;
 pub mod system;

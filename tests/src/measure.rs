@@ -1,0 +1,90 @@
+//! What processes cost, read from /proc.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+
+/// The process and all its descendants.
+#[must_use]
+pub fn tree(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        next += 1;
+        let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    found
+}
+
+/// CPU seconds of all threads of these processes, to the nanosecond, with those of threads and
+/// children that have ended as the kernel's clock ticks say.
+///
+/// # Errors
+/// If a process has ended.
+pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
+    let mut nanoseconds = 0_u64;
+    for pid in pids {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?.flatten() {
+            let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += schedstat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    Ok(nanoseconds as f64 / 1e9)
+}
+
+/// Proportional set size of these processes, bytes.
+///
+/// # Errors
+/// If a process has ended.
+pub fn pss_bytes(pids: &[u32]) -> Result<u64> {
+    let mut total = 0;
+    for pid in pids {
+        let rollup =
+            fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).with_context(|| format!("process {pid}"))?;
+        let line = rollup.lines().find(|line| line.starts_with("Pss:")).context("no Pss")?;
+        total += line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).context("no number")? * 1024;
+    }
+    Ok(total)
+}
+
+/// Resident set size of these processes, bytes; shared pages counted in each.
+///
+/// # Errors
+/// If a process has ended.
+pub fn rss_bytes(pids: &[u32]) -> Result<u64> {
+    let mut total = 0;
+    for pid in pids {
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid}"))?;
+        total += statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).context("no number")? * 4096;
+    }
+    Ok(total)
+}
+
+/// The value below which `share` of the sorted values lie.
+#[must_use]
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = ((values.len() as f64 * share).ceil() as usize).clamp(1, values.len().max(1)) - 1;
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// Adds figures to `target/bench/figures.json`, keeping those of other runs.
+///
+/// # Errors
+/// If the file cannot be read or written.
+pub fn write_figures(path: &Path, figures: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    let mut all: serde_json::Map<_, _> = match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?,
+        Err(_) => serde_json::Map::new(),
+    };
+    all.extend(figures);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
+    Ok(())
+}

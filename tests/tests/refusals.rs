@@ -1,0 +1,98 @@
+//! Wrong configuration ends with an exit code of its own and a message that names file, key and
+//! what is allowed, before anything starts.
+
+use fleetlight_tests::system::binary;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// sysexits.h: EX_CONFIG.
+const CONFIG: i32 = 78;
+/// sysexits.h: EX_UNAVAILABLE.
+const UNAVAILABLE: i32 = 69;
+
+struct Case {
+    dir: PathBuf,
+}
+
+impl Case {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("fl-refusal-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("temporary folder");
+        Self { dir }
+    }
+
+    /// Exit code and standard error of `program run` with this configuration.
+    fn run(&self, program: &str, config: &str) -> (Option<i32>, String) {
+        let file = self.dir.join("config.toml");
+        fs::write(&file, config).expect("temporary file");
+        let output = Command::new(binary(program).expect("built"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .output()
+            .expect("starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn wrong_configuration_names_file_key_and_allowed_values() {
+    let case = Case::new("config");
+    let table = [
+        ("fleetlight-controller", "web_port = 80", &["config.toml", "web_port", "web_listen"][..]),
+        ("fleetlight-controller", "web_listen = 80", &["config.toml", "web_listen"]),
+        ("fleetlight-controller", "web_listen = \"0.0.0.0:80\"", &["config.toml", "web_listen", "loopback"]),
+        ("fleetlight-agent", "intervall_ms = 5000", &["config.toml", "intervall_ms", "interval_ms"]),
+        ("fleetlight-agent", "interval_ms = \"often\"", &["config.toml", "interval_ms"]),
+        ("fleetlight-agent", "interval_ms = 10", &["config.toml", "interval_ms", "1000 to 60000"]),
+    ];
+    for (program, config, expected) in table {
+        let (code, message) = case.run(program, config);
+        assert_eq!(code, Some(CONFIG), "{config}: {message}");
+        for part in expected {
+            assert!(message.contains(part), "{config}: {message:?} does not say {part:?}");
+        }
+        let started: Vec<_> = fs::read_dir(&case.dir).expect("folder").collect();
+        assert_eq!(started.len(), 1, "nothing but the configuration file is there: {started:?}");
+    }
+}
+
+#[test]
+fn an_unreachable_database_is_named_without_its_password() {
+    let case = Case::new("database");
+    let config = format!(
+        "state_dir = {:?}\ndatabase_url = \"postgres://fleet:hunter2@127.0.0.1:1/fleet\"\nweb_listen = \"127.0.0.1:0\"\nsession_listen = \"127.0.0.1:0\"\nenrol_listen = \"127.0.0.1:0\"\n",
+        case.dir.join("state")
+    );
+    let (code, message) = case.run("fleetlight-controller", &config);
+    assert_eq!(code, Some(UNAVAILABLE), "{message}");
+    assert!(message.contains("database_url") && message.contains("127.0.0.1:1"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_key() {
+    let case = Case::new("port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound");
+    let config = format!("state_dir = {:?}\nweb_listen = \"{address}\"\n", case.dir.join("state"));
+    let (code, message) = case.run("fleetlight-controller", &config);
+    assert_eq!(code, Some(UNAVAILABLE), "{message}");
+    assert!(message.contains("web_listen") && message.contains(&address.to_string()), "{message}");
+    assert!(!case.dir.join("state/postgres").exists(), "the database was not started");
+}
+
+#[test]
+fn an_agent_that_is_not_enrolled_says_how_to_enrol() {
+    let case = Case::new("enrol");
+    let (code, message) = case.run("fleetlight-agent", &format!("state_dir = {:?}", case.dir.join("state")));
+    assert_eq!(code, Some(CONFIG), "{message}");
+    assert!(message.contains("enrol --token"), "{message}");
+}
