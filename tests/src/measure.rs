@@ -7,21 +7,26 @@ use std::path::Path;
 /// The process and all its descendants.
 #[must_use]
 pub fn tree(pid: u32) -> Vec<u32> {
+    let numbers = |name: &std::ffi::OsStr| name.to_str().and_then(|name| name.parse::<u32>().ok());
+    let all: Vec<u32> =
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| numbers(&entry.file_name())).collect();
+    let parents: Vec<(u32, u32)> = all.iter().filter_map(|pid| Some((*pid, parent(*pid)?))).collect();
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
         next += 1;
-        let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-        for task in tasks {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-        }
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child));
     }
     found
 }
 
-/// CPU seconds of all threads of these processes, to the nanosecond, with those of threads and
-/// children that have ended as the kernel's clock ticks say.
+/// Fourth field of `/proc/<pid>/stat`; the second may hold spaces and ends with the last `)`.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// CPU seconds of all threads of these processes, to the nanosecond.
 ///
 /// # Errors
 /// If a process has ended.

@@ -1,5 +1,7 @@
 //! The layout is the architecture: who may import whom (docs/architecture.md).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! Wrong configuration ends with an exit code of its own and a message that names file, key and
 //! what is allowed, before anything starts.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use fleetlight_tests::system::binary;
 use std::fs;
 use std::net::TcpListener;

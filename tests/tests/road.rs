@@ -1,5 +1,7 @@
 //! The road, end to end: a real controller, its own Postgres, real agents, the real API.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::netns;
 use fleetlight_tests::system::{AgentOptions, Options, System};
