@@ -1,1 +1,0 @@
-//! The present, in memory: hosts, their last rows and documents, and who listens.

@@ -1,0 +1,341 @@
+//! The present, in memory: who is there, what they last said, what is wrong, and who watches.
+//!
+//! Fed in passing by ingest and transport through `crate::feed`; imports no sibling but `limits`.
+//! One lock guards the fleet and is never held across an await or a serialization. Ids of fleet
+//! messages grow for ever, over restarts too: they begin at the wall clock in microseconds.
+
+mod entities;
+pub mod host;
+pub mod presence;
+pub mod problems;
+pub mod summary;
+pub mod view;
+pub mod watch;
+
+use crate::limits::{DETAIL_RING, FLEET_RING, HOST_MESSAGE_EVERY, HOSTS, RESUMABLE_EVENTS, WATCHERS};
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::Event;
+use fleetlight_protocol::samples::Row;
+use host::HostRecord;
+use presence::{Connected, Now};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, broadcast};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use view::{DocumentView, Host, HostDetail, RowView, Shared};
+use watch::{Message, MessageBody, Subscription, WatchError};
+
+/// A host that the database knows.
+#[derive(Debug, Clone)]
+pub struct KnownHost {
+    pub id: i32,
+    pub name: String,
+    pub last_seen_ms: Option<i64>,
+    pub agent_version: Option<String>,
+    pub address: Option<String>,
+}
+
+/// The present of the fleet.
+#[derive(Debug)]
+pub struct Live {
+    fleet: Mutex<Fleet>,
+    messages: broadcast::Sender<Arc<Message>>,
+    watchers: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Fleet {
+    hosts: BTreeMap<i32, Slot>,
+    /// Id of the last fleet message.
+    last_id: u64,
+    /// The last `event` messages, for those who come back.
+    events: VecDeque<Arc<Message>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    record: HostRecord,
+    published: Option<(Shared<Host>, Instant)>,
+    /// Exists while somebody watches this host.
+    detail: Option<broadcast::Sender<Arc<Message>>>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        let fleet = Fleet {
+            hosts: BTreeMap::new(),
+            last_id: (Now::take().wall_ms.max(0) as u64) * 1_000,
+            events: VecDeque::new(),
+        };
+        Self {
+            fleet: Mutex::new(fleet),
+            messages: broadcast::Sender::new(FLEET_RING),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+        }
+    }
+}
+
+/// What comes in.
+impl Live {
+    /// Hosts that the database knows, with what they last said. Call it before anything else.
+    pub fn restore(
+        &self,
+        hosts: Vec<KnownHost>,
+        documents: impl IntoIterator<Item = (i32, Document)>,
+        rows: impl IntoIterator<Item = (i32, i64, Vec<Row>)>,
+    ) {
+        let now = Now::take();
+        let mut fleet = self.lock();
+        for host in hosts {
+            if let Some(slot) = fleet.slot(host.id) {
+                slot.record.name = Some(host.name);
+                slot.record.presence.last_seen_ms = host.last_seen_ms;
+                slot.record.presence.agent_version = host.agent_version;
+                slot.record.presence.address = host.address;
+            }
+        }
+        for (host_id, document) in documents {
+            if let Some(slot) = fleet.hosts.get_mut(&host_id) {
+                slot.record.data.take_document(&document);
+            }
+        }
+        for (host_id, tick_ms, rows) in rows {
+            if let Some(slot) = fleet.hosts.get_mut(&host_id) {
+                slot.record.data.take_rows(tick_ms, &rows);
+            }
+        }
+        self.publish_all(&mut fleet, now);
+    }
+
+    /// Whether a host is known by name, so that it can be shown.
+    #[must_use]
+    pub fn is_named(&self, host_id: i32) -> bool {
+        self.lock().hosts.get(&host_id).is_some_and(|slot| slot.record.name.is_some())
+    }
+
+    pub fn name(&self, host_id: i32, name: &str) {
+        self.update(host_id, |slot, _| slot.record.name = Some(name.to_owned()));
+    }
+
+    pub fn connected(&self, host_id: i32, session: Connected) {
+        self.update(host_id, |slot, now| slot.record.presence.connected(session, now));
+    }
+
+    pub fn measured(&self, host_id: i32, clock_offset_ms: Option<i64>, round_trip_ms: u32) {
+        self.update(host_id, |slot, now| slot.record.presence.measured(clock_offset_ms, round_trip_ms, now));
+    }
+
+    /// `goodbye` is the agent's reason when it stopped on purpose.
+    pub fn disconnected(&self, host_id: i32, agent_id: Uuid, goodbye: Option<String>) {
+        self.update(host_id, |slot, _| slot.record.presence.disconnected(agent_id, goodbye));
+    }
+
+    /// Samples as they were taken.
+    pub fn samples(&self, host_id: i32, tick_ms: i64, received_ms: i64, rows: &[Row]) {
+        self.update(host_id, |slot, now| {
+            slot.record.presence.live_samples(now);
+            if slot.record.data.take_rows(tick_ms, rows) {
+                slot.tell(|| {
+                    let rows = rows.iter().cloned().map(RowView).collect();
+                    MessageBody::Samples { host_id, tick_ms, taken_ms: received_ms, rows }
+                });
+            }
+        });
+    }
+
+    /// Samples of the past arrived: they are history and change nothing but the state.
+    pub fn replayed(&self, host_id: i32) {
+        self.update(host_id, |slot, now| slot.record.presence.replayed_samples(now));
+    }
+
+    pub fn documents(&self, host_id: i32, documents: &[Document]) {
+        self.update(host_id, |slot, now| {
+            slot.record.presence.sign_of_life(now);
+            let news: Vec<_> = documents.iter().filter(|document| slot.record.data.take_document(document)).collect();
+            if !news.is_empty() {
+                slot.tell(|| {
+                    let documents = news.into_iter().cloned().map(DocumentView).collect();
+                    MessageBody::Documents { host_id, documents }
+                });
+            }
+        });
+    }
+
+    pub fn events(&self, host_id: i32, events: &[Event]) {
+        let now = Now::take();
+        let mut fleet = self.lock();
+        let Some(slot) = fleet.slot(host_id) else { return };
+        slot.record.presence.sign_of_life(now);
+        let news: Vec<_> = events.iter().filter_map(|event| slot.record.data.take_event(host_id, event)).collect();
+        for event in news {
+            let message = fleet.message(MessageBody::Event(Shared(event)));
+            if fleet.events.len() >= RESUMABLE_EVENTS {
+                fleet.events.pop_front();
+            }
+            fleet.events.push_back(Arc::clone(&message));
+            self.send(message);
+        }
+        self.publish(&mut fleet, host_id, now);
+    }
+
+    /// The host is no longer a record.
+    pub fn remove(&self, host_id: i32) {
+        let mut fleet = self.lock();
+        if fleet.hosts.remove(&host_id).is_some() {
+            let message = fleet.message(MessageBody::HostRemoved { id: host_id });
+            self.send(message);
+        }
+    }
+
+    fn update(&self, host_id: i32, change: impl FnOnce(&mut Slot, Now)) {
+        let now = Now::take();
+        let mut fleet = self.lock();
+        let Some(slot) = fleet.slot(host_id) else { return };
+        change(slot, now);
+        self.publish(&mut fleet, host_id, now);
+    }
+}
+
+/// What goes out.
+impl Live {
+    /// All hosts, worst first.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Shared<Host>> {
+        self.lock().hosts()
+    }
+
+    #[must_use]
+    pub fn detail(&self, host_id: i32) -> Option<HostDetail> {
+        self.lock().hosts.get_mut(&host_id)?.record.detail(Now::take())
+    }
+
+    /// Watches the fleet and perhaps one host. Events after the fleet message `resume_from` come
+    /// first, as far as the last [`RESUMABLE_EVENTS`] reach.
+    ///
+    /// # Errors
+    /// [`WatchError`] when there is no such host or no room for another watcher.
+    pub fn watch(self: &Arc<Self>, host: Option<i32>, resume_from: Option<u64>) -> Result<Subscription, WatchError> {
+        let permit = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| WatchError::TooMany)?;
+        if host.is_some_and(|id| !self.is_named(id)) {
+            return Err(WatchError::NoSuchHost);
+        }
+        let (fleet, detail, pending) = self.snapshot(host, resume_from.unwrap_or(u64::MAX));
+        Ok(Subscription { live: Arc::clone(self), host, fleet, detail, pending, last_id: 0, _permit: permit })
+    }
+
+    /// The present and, from the very same moment on, what changes.
+    fn snapshot(&self, host: Option<i32>, after: u64) -> (Receiver, Option<Receiver>, VecDeque<Arc<Message>>) {
+        let now = Now::take();
+        let mut fleet = self.lock();
+        let hosts = fleet.hosts();
+        let missed = fleet.events.iter().filter(|message| message.id.is_some_and(|id| id > after));
+        let missed: Vec<_> = missed.cloned().collect();
+        let body = MessageBody::Fleet { hosts, now_ms: now.wall_ms };
+        // The snapshot's id is that of the first missed event less one, so that those still count as new.
+        let id = missed.first().and_then(|first| first.id).map_or(fleet.last_id, |id| id - 1);
+        let mut pending = VecDeque::from([Message::new(Some(id), body)]);
+        let mut receiver = None;
+        if let Some(slot) = host.and_then(|id| fleet.hosts.get_mut(&id))
+            && let Some(detail) = slot.record.detail(now)
+        {
+            pending.push_back(Message::new(None, MessageBody::Detail(Box::new(detail))));
+            receiver = Some(slot.detail.get_or_insert_with(|| broadcast::Sender::new(DETAIL_RING)).subscribe());
+        }
+        pending.extend(missed);
+        (self.messages.subscribe(), receiver, pending)
+    }
+
+    /// Re-evaluates all hosts: states change by time alone. Call it each second.
+    pub fn tick(&self) {
+        let mut fleet = self.lock();
+        for slot in fleet.hosts.values_mut() {
+            slot.record.data.drop_old_rows();
+            slot.detail.take_if(|detail| detail.receiver_count() == 0);
+        }
+        self.publish_all(&mut fleet, Now::take());
+    }
+
+    /// Ticks until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(seconds.tick()).await.is_some() {
+            self.tick();
+        }
+    }
+
+    fn publish_all(&self, fleet: &mut Fleet, now: Now) {
+        let ids: Vec<_> = fleet.hosts.keys().copied().collect();
+        for id in ids {
+            self.publish(fleet, id, now);
+        }
+    }
+
+    /// Tells the watchers of the fleet what changed: states and problems at once, numbers at most
+    /// once every [`HOST_MESSAGE_EVERY`]; what was held back goes out with a later tick.
+    fn publish(&self, fleet: &mut Fleet, host_id: i32, now: Now) {
+        let Some(slot) = fleet.hosts.get_mut(&host_id) else { return };
+        let Some(host) = slot.record.view(now) else { return };
+        if let Some((last, at)) = &slot.published {
+            let waits = now.at.saturating_duration_since(*at) < HOST_MESSAGE_EVERY;
+            if **last == host || (waits && !last.differs_in_state(&host)) {
+                return;
+            }
+        }
+        let host = Shared(Arc::new(host));
+        slot.published = Some((host.clone(), now.at));
+        let message = fleet.message(MessageBody::Host(host));
+        self.send(message);
+    }
+
+    fn send(&self, message: Arc<Message>) {
+        // No receiver is no error: nobody watches.
+        let _ = self.messages.send(message);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fleet> {
+        // A panic inside leaves at worst one host's last update half done; the next one mends it.
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Receiver = broadcast::Receiver<Arc<Message>>;
+
+impl Fleet {
+    fn slot(&mut self, host_id: i32) -> Option<&mut Slot> {
+        if !self.hosts.contains_key(&host_id) && self.hosts.len() >= HOSTS {
+            tracing::warn!(host_id, limit = HOSTS, "more hosts than the live view holds: this one is not shown");
+            return None;
+        }
+        let new = || Slot { record: HostRecord::new(host_id), published: None, detail: None };
+        Some(self.hosts.entry(host_id).or_insert_with(new))
+    }
+
+    fn message(&mut self, body: MessageBody) -> Arc<Message> {
+        self.last_id += 1;
+        Message::new(Some(self.last_id), body)
+    }
+
+    fn hosts(&self) -> Vec<Shared<Host>> {
+        let published = self.hosts.values().filter_map(|slot| slot.published.as_ref());
+        let mut hosts: Vec<_> = published.map(|(host, _)| host.clone()).collect();
+        hosts.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
+        hosts
+    }
+}
+
+impl Slot {
+    /// Tells those who watch this host, if anybody does.
+    fn tell(&self, body: impl FnOnce() -> MessageBody) {
+        if let Some(detail) = self.detail.as_ref().filter(|detail| detail.receiver_count() > 0) {
+            let _ = detail.send(Message::new(None, body()));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;
