@@ -7,6 +7,7 @@ pub mod api;
 pub mod ca;
 pub mod config;
 pub mod directory;
+pub mod feed;
 pub mod ingest;
 pub mod limits;
 pub mod live;

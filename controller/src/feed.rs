@@ -1,0 +1,92 @@
+//! Joins the live view to what feeds it: ingest's samples, documents and events, transport's presence.
+//!
+//! The one file that knows all three, so that `live` need not know its siblings.
+
+use crate::ingest::LiveSink;
+use crate::live::Live;
+use crate::live::presence::Connected;
+use crate::transport::Presence;
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::Event;
+use fleetlight_protocol::samples::Row;
+use std::future::Future;
+use tokio::sync::mpsc;
+
+impl LiveSink for Live {
+    fn samples(&self, host_id: i32, tick_ms: i64, received_ms: i64, rows: &[Row]) {
+        self.samples(host_id, tick_ms, received_ms, rows);
+    }
+
+    fn replayed(&self, host_id: i32) {
+        self.replayed(host_id);
+    }
+
+    fn documents(&self, host_id: i32, documents: &[Document]) {
+        self.documents(host_id, documents);
+    }
+
+    fn events(&self, host_id: i32, events: &[Event]) {
+        self.events(host_id, events);
+    }
+}
+
+/// Tells `live` who comes and goes until the channel closes. A host that it has not heard of is
+/// named by `name_of`; one without a name is not shown until its next session.
+pub async fn follow<N, F>(live: &Live, mut presence: mpsc::Receiver<Presence>, name_of: N)
+where
+    N: Fn(i32) -> F,
+    F: Future<Output = Option<String>>,
+{
+    while let Some(change) = presence.recv().await {
+        if let Presence::Connected { agent, .. } = &change
+            && !live.is_named(agent.host_id)
+            && let Some(name) = name_of(agent.host_id).await
+        {
+            live.name(agent.host_id, &name);
+        }
+        apply(live, change);
+    }
+}
+
+fn apply(live: &Live, change: Presence) {
+    match change {
+        Presence::Connected { agent, address, agent_version, boot_id: _, at_ms } => {
+            let address = address.ip().to_canonical().to_string();
+            live.connected(agent.host_id, Connected { agent_id: agent.agent_id, address, agent_version, at_ms });
+        }
+        Presence::Measured { agent, clock_offset_ms, round_trip_ms } => {
+            live.measured(agent.host_id, clock_offset_ms, round_trip_ms);
+        }
+        Presence::Disconnected { agent, at_ms: _, goodbye, reason } => {
+            live.disconnected(agent.host_id, agent.agent_id, goodbye.then_some(reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::presence::HostState;
+    use crate::transport::AgentRef;
+    use std::net::SocketAddr;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_new_host_is_named_shown_and_let_go() {
+        let live = Live::default();
+        let agent = AgentRef { agent_id: Uuid::nil(), host_id: 3 };
+        let (sender, receiver) = mpsc::channel(4);
+        let address: SocketAddr = "[::ffff:192.0.2.1]:5000".parse().unwrap();
+        let connected =
+            Presence::Connected { agent, address, agent_version: "1".into(), boot_id: String::new(), at_ms: 1 };
+        sender.try_send(connected).unwrap();
+        sender.try_send(Presence::Measured { agent, clock_offset_ms: Some(-3), round_trip_ms: 4 }).unwrap();
+        drop(sender);
+        follow(&live, receiver, async |id| (id == 3).then(|| "alpha".to_owned())).await;
+        let host = live.detail(3).unwrap().host;
+        assert_eq!((host.name.as_str(), host.state), ("alpha", HostState::Online));
+        assert_eq!((host.address.as_deref(), host.round_trip_ms), (Some("192.0.2.1"), Some(4)));
+        apply(&live, Presence::Disconnected { agent, at_ms: 2, goodbye: true, reason: "stopped".into() });
+        assert_eq!(live.hosts()[0].state, HostState::Offline);
+    }
+}
