@@ -5,9 +5,11 @@
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
 //! - [`measure`]: what processes cost.
+//! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
 pub mod client;
 pub mod measure;
 pub mod netns;
+pub mod postgres;
 pub mod relay;
 pub mod system;

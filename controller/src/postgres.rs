@@ -1,1 +1,0 @@
-//! A private Postgres: the machine's own binaries, a data folder, a Unix socket, no TCP.
