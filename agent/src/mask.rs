@@ -1,1 +1,0 @@
-//! Masks secrets by key and by shape before they leave the host.
