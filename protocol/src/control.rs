@@ -8,6 +8,20 @@ use crate::samples::EntityKind;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Codes with which either side closes the QUIC connection; the reason beside them is in words.
+pub mod close {
+    /// All is said.
+    pub const DONE: u32 = 0;
+    /// After [`super::ControllerControl::Refused`].
+    pub const REFUSED: u32 = 1;
+    /// After [`super::ControllerControl::Superseded`].
+    pub const SUPERSEDED: u32 = 2;
+    /// The peer broke the protocol.
+    pub const BROKEN: u32 = 3;
+    /// The controller stops; dial again.
+    pub const STOPPING: u32 = 4;
+}
+
 /// From the agent, on the control stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

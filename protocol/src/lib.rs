@@ -28,6 +28,10 @@ pub const ALPN_SESSION: &[u8] = b"fleetlight/1";
 /// ALPN protocol of the enrolment listener.
 pub const ALPN_ENROL: &[u8] = b"fleetlight-enrol/1";
 
+/// The name in the controller's certificate, whatever address it is reached by: agents trust its
+/// CA, not its address.
+pub const SERVER_NAME: &str = "controller.fleetlight";
+
 /// Session protocol versions that this build speaks, newest first.
 ///
 /// | version | reason |

@@ -1,6 +1,28 @@
 //! Sessions with agents: QUIC listener, handshake, streams, acks; the enrolment listener.
 //!
 //! Emits [`Inbound`] messages and [`Presence`] changes; asks [`Directory`] who may come in.
+//!
+//! - [`listener`]: QUIC connections and their handshakes; [`serve`] runs it.
+//! - `opening`: from handshake to welcome or refusal.
+//! - `session`: a welcomed session until its end; `control` and `uplink` are its streams.
+//! - [`registry`]: who is connected; newer sessions supersede, revoking closes.
+//! - [`enrolment`]: the TLS/TCP listener that takes join tokens.
+//! - [`tls`]: whose certificates are believed; `gate`: who may try at once.
+//!
+//! Invariant: whatever a peer sends ends at most its own session, with a reason in words.
+
+mod control;
+pub mod enrolment;
+mod gate;
+pub mod listener;
+mod opening;
+pub mod registry;
+mod session;
+pub mod tls;
+mod uplink;
+
+pub use listener::serve;
+pub use registry::Registry;
 
 use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Refusal};
 use fleetlight_protocol::document::Document;
@@ -9,6 +31,8 @@ use fleetlight_protocol::samples::{EntityKind, Row};
 use fleetlight_protocol::uplink::Class;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -17,6 +41,15 @@ use uuid::Uuid;
 pub struct AgentRef {
     pub agent_id: Uuid,
     pub host_id: i32,
+}
+
+/// Milliseconds since the Unix epoch; tests bring their own.
+pub type WallClock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// The machine's clock.
+#[must_use]
+pub fn system_clock() -> WallClock {
+    Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
 }
 
 /// Closed intervals of sequence numbers, ascending, not touching.
@@ -32,7 +65,8 @@ pub struct Inbound {
     /// Controller's wall clock at arrival, milliseconds since the Unix epoch.
     pub received_ms: i64,
     pub payload: Payload,
-    /// Where ingest says that the batch is stored. A closed channel is no error: the session ended.
+    /// Where ingest says that the batch is stored, without waiting (`try_send`): a closed channel
+    /// is a session that ended, a full one an agent that does not read, which sends again later.
     pub acks: mpsc::Sender<Stored>,
 }
 

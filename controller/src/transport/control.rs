@@ -1,0 +1,146 @@
+//! The control stream: frames in, frames out, acks gathered on their way.
+
+use super::session::End;
+use super::{Intervals, Stored};
+use crate::limits::{ACK_DELAY, ACK_INTERVALS, ACKS, CONTROL_WRITE_WAIT};
+use fleetlight_protocol::control::ControllerControl;
+use fleetlight_protocol::frame::{self, FrameError, HEAD_BYTES, Head};
+use quinn::{ReadExactError, RecvStream, SendStream};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
+
+/// Why a frame could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The peer reset the stream, or the connection is gone.
+    #[error("{0}")]
+    Lost(quinn::ReadError),
+    #[error("the stream ends in the middle of a frame")]
+    Cut,
+}
+
+/// Reads one frame; nothing at the stream's end.
+pub(super) async fn read<M: DeserializeOwned>(stream: &mut RecvStream) -> Result<Option<M>, ReadError> {
+    let mut head = [0; HEAD_BYTES];
+    match stream.read_exact(&mut head).await {
+        Ok(()) => {}
+        Err(ReadExactError::FinishedEarly(0)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let head = Head::parse(head)?;
+    let mut payload = vec![0; head.length];
+    stream.read_exact(&mut payload).await?;
+    Ok(Some(frame::decode(head, &payload)?))
+}
+
+impl From<ReadExactError> for ReadError {
+    fn from(error: ReadExactError) -> Self {
+        match error {
+            ReadExactError::FinishedEarly(_) => Self::Cut,
+            ReadExactError::ReadError(error) => Self::Lost(error),
+        }
+    }
+}
+
+/// Writes one frame, with one write so that it shares a packet.
+pub(super) async fn write(stream: &mut SendStream, message: &ControllerControl) -> Result<(), End> {
+    let bytes = frame::encode(message).map_err(|error| End::Broken(error.to_string()))?;
+    match timeout(CONTROL_WRITE_WAIT, stream.write_all(&bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End::Lost(error.to_string())),
+        Err(_) => Err(End::Lost("it does not read its control stream".into())),
+    }
+}
+
+/// Writes answers as they come, and acks after [`ACK_DELAY`]. Ends when the stream does.
+pub(super) async fn write_all(
+    stream: &mut SendStream,
+    mut answers: mpsc::Receiver<ControllerControl>,
+    mut stored: mpsc::Receiver<Stored>,
+) -> End {
+    let mut acks = Acks::default();
+    let mut gathered = Vec::with_capacity(ACKS);
+    let mut due = None::<Instant>;
+    loop {
+        let result = tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => write(stream, &answer).await,
+            count = stored.recv_many(&mut gathered, ACKS) => {
+                if count == 0 {
+                    return End::Lost("its session has ended".into());
+                }
+                gathered.drain(..).for_each(|stored| acks.add(stored));
+                due.get_or_insert_with(|| Instant::now() + ACK_DELAY);
+                Ok(())
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                due = None;
+                flush(stream, &mut acks).await
+            }
+        };
+        if let Err(end) = result {
+            return end;
+        }
+    }
+}
+
+async fn flush(stream: &mut SendStream, acks: &mut Acks) -> Result<(), End> {
+    for (epoch, intervals) in acks.take() {
+        for part in intervals.chunks(ACK_INTERVALS) {
+            write(stream, &ControllerControl::Ack(epoch, part.to_vec())).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Intervals that wait to be said, merged.
+#[derive(Debug, Default)]
+struct Acks(BTreeMap<Uuid, BTreeMap<u64, u64>>);
+
+impl Acks {
+    fn add(&mut self, stored: Stored) {
+        let Stored { epoch, mut first, mut last } = stored;
+        let intervals = self.0.entry(epoch).or_default();
+        // Whatever touches the new interval becomes part of it.
+        while let Some((&from, &to)) = intervals.range(..=last.saturating_add(1)).next_back() {
+            if to.saturating_add(1) < first {
+                break;
+            }
+            intervals.remove(&from);
+            (first, last) = (first.min(from), last.max(to));
+        }
+        intervals.insert(first, last);
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = (Uuid, Intervals)> + use<> {
+        std::mem::take(&mut self.0).into_iter().map(|(epoch, intervals)| (epoch, intervals.into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn merged_intervals_hold_the_same_numbers(parts in proptest::collection::vec((1_u64..60, 0_u64..6), 0..40)) {
+            let mut acks = Acks::default();
+            let mut numbers = BTreeSet::new();
+            for (first, more) in parts {
+                acks.add(Stored { epoch: Uuid::nil(), first, last: first + more });
+                numbers.extend(first..=first + more);
+            }
+            let merged: Intervals = acks.take().flat_map(|(_, intervals)| intervals).collect();
+            prop_assert!(merged.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "ascending, not touching");
+            let held: BTreeSet<u64> = merged.into_iter().flat_map(|(first, last)| first..=last).collect();
+            prop_assert_eq!(held, numbers);
+        }
+    }
+}
