@@ -32,3 +32,28 @@ pub const SPOOL_BYTES: usize = 16 * 1024 * 1024;
 
 /// Separate gaps that the spool remembers; more are merged.
 pub const SPOOL_GAPS: usize = 1_024;
+
+// Host.
+
+/// Bytes of one file of procfs: mountinfo of a host with 1,000 containers has about 1 MB. Beyond
+/// it the file is refused and its values are absent.
+pub const PROC_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Logical CPUs with rows of their own; the host's total counts all.
+pub const CORES: usize = 2_048;
+
+/// Network interfaces; those beyond it, in the kernel's order, are left out.
+pub const INTERFACES: usize = 256;
+
+/// Block devices; those beyond it, in the kernel's order, are left out.
+pub const DISKS: usize = 512;
+
+/// Temperature sensors; those beyond it, in the order of their keys, are left out.
+pub const SENSORS: usize = 256;
+
+/// Pause between two reads of the sensors: a chip may take milliseconds to answer, and
+/// temperatures move slowly. Values older than three of these are no longer reported.
+pub const SENSOR_REFRESH: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at what seldom changes: host name, operating system, CPUs.
+pub const IDENTITY_REFRESH: Duration = Duration::from_secs(300);

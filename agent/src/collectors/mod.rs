@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod host;
 pub mod mounts;
 pub mod names;
+pub mod procfile;
 mod runner;
 
 pub use runner::run;
