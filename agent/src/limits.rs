@@ -57,3 +57,55 @@ pub const SENSOR_REFRESH: Duration = Duration::from_secs(30);
 
 /// Pause between two looks at what seldom changes: host name, operating system, CPUs.
 pub const IDENTITY_REFRESH: Duration = Duration::from_secs(300);
+
+// GPUs.
+
+/// One tick's questions to NVML: 8 GPUs take some 50 ms. Beyond it the driver is called
+/// unresponsive and the process that asks it is ended.
+pub const NVML_READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// Loading and initialising NVML: without persistence mode a second or so for each GPU. Beyond it
+/// the driver is called unresponsive.
+pub const NVML_OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Pause before NVML is tried again where there is none: a try costs a process.
+pub const NVML_ABSENT_RETRY: Duration = Duration::from_secs(60);
+
+/// First pause after a failure; doubled up to [`NVML_ABSENT_RETRY`]. Not below [`WORKER_BACKOFF`].
+pub const NVML_FAILED_RETRY: Duration = Duration::from_secs(5);
+
+/// While a GPU is lost or needs a reset NVML is initialised anew this often: it may not see the
+/// GPU's return otherwise.
+pub const NVML_REOPEN: Duration = Duration::from_secs(60);
+
+/// Between two readings of what seldom changes (modes, MIG instances), and of calls that the card
+/// has refused.
+pub const GPU_FACTS_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two readings of numbers that take many calls and seldom change: NVLink, retired pages.
+pub const GPU_SLOW_EVERY: Duration = Duration::from_secs(30);
+
+/// GPUs and MIG instances of one host: 16 GPUs of 7 instances. More are not read.
+pub const GPU_ENTITIES: usize = 128;
+
+/// MIG instances of one GPU, as NVML bounds them. More are not read.
+pub const MIG_INSTANCES: u32 = 8;
+
+/// NVLinks of one GPU, as NVML bounds them.
+pub const NVLINKS: u32 = 18;
+
+/// Processes of one GPU; of more, those with the lowest pids are kept.
+pub const GPU_PROCESSES: usize = 256;
+
+/// Characters of a process's name.
+pub const PROCESS_NAME_CHARS: usize = 64;
+
+/// Xids between two readings. A storm beyond it loses its oldest ones.
+pub const XIDS_KEPT: usize = 256;
+
+/// One wait for Xids, and the pause after one that failed at once.
+pub const XID_WAIT: Duration = Duration::from_secs(5);
+
+/// What the gpu collector may still have to say when the batcher is slow. Beyond it the oldest
+/// go, and a tick says them again if they are still true.
+pub const GPU_PENDING: usize = 64;
