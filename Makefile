@@ -1,0 +1,22 @@
+# The one list of commands; CI calls the same ones. `make help` prints it.
+
+.DEFAULT_GOAL := help
+.PHONY: help check fmt fuzz deny
+
+SECONDS ?= 30
+
+help: ## Print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+check: ## The quick part of the tests: format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+fuzz: ## Fuzz every decoder (SECONDS=30 each)
+	@scripts/fuzz.sh $(SECONDS)
+
+deny: ## Check licences, bans, sources and advisories of the dependencies
+	cargo deny check
