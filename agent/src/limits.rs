@@ -109,3 +109,30 @@ pub const XID_WAIT: Duration = Duration::from_secs(5);
 /// What the gpu collector may still have to say when the batcher is slow. Beyond it the oldest
 /// go, and a tick says them again if they are still true.
 pub const GPU_PENDING: usize = 64;
+
+// Mounts.
+
+/// Mounts that are watched; those beyond it, with the longest mount points, are left out.
+pub const MOUNTS: usize = 256;
+
+/// Longest pause between two looks at the mounts. Shorter than the interval, so that a mount
+/// that hangs is found and called hung within 10 s at 5 s, and is known to be back soon. A bit
+/// more than half of 5 s: two looks an interval, not three.
+pub const MOUNT_LOOK: Duration = Duration::from_millis(2_600);
+
+/// How long the mount worker's answer waits for the file systems that it has just asked. Healthy
+/// ones take microseconds; of the others the next look will know.
+pub const MOUNT_GRACE: Duration = Duration::from_millis(20);
+
+/// How long one local mount may keep the others waiting before another thread goes on with them.
+pub const MOUNT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Threads of the mount worker, each waiting for one file system. Beyond it mounts are not asked
+/// and say so.
+pub const PROBE_THREADS: usize = 64;
+
+/// Stack of such a thread: it makes one system call.
+pub const PROBE_STACK_BYTES: usize = 64 * 1024;
+
+/// Questions in a row that the mount worker may leave unanswered before it is started anew.
+pub const MOUNT_WORKER_LATE: u32 = 3;
