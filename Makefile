@@ -1,12 +1,21 @@
 # The one list of commands; CI calls the same ones. `make help` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt fuzz deny
+.PHONY: help up down test check fmt fuzz deny
 
 SECONDS ?= 30
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+up: ## Install what is missing, build, and run controller and agent on this machine (PORT=, SESSION_PORT=, ADDRESS=, STATE=)
+	@scripts/up.sh
+
+down: ## Stop what `make up` started from another terminal
+	@scripts/down.sh
+
+test: ## Run every test: format, lints, units, whole system, page, dependencies
+	@scripts/test.sh
 
 check: ## The quick part of the tests: format and lints
 	cargo fmt --all --check

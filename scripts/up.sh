@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# Builds Fleetlight and runs it here: a controller on a private Postgres, and an agent for this very
+# machine, enrolled as any other. Ctrl-C stops all of it; the data stays for the next time.
+#
+#   PORT=7070          port of the page, on loopback
+#   SESSION_PORT=7443  port for agents (UDP) and enrolment (TCP), on loopback
+#   ADDRESS=           name or address of this machine for other hosts: listens on all interfaces
+#   STATE=.fleetlight  where everything is kept
+#   PROFILE=dev        cargo's profile; `release` is smaller and lighter, and takes longer to build
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+readonly port=${PORT:-7070} session_port=${SESSION_PORT:-7443} address=${ADDRESS:-} profile=${PROFILE:-dev}
+# initdb on a slow disk takes some 10 s; replaying the log after a crash may take longer.
+readonly READY_SECONDS=120
+# The agent has nothing to flush; the controller stops Postgres, which writes a checkpoint.
+readonly AGENT_STOP_SECONDS=10 CONTROLLER_STOP_SECONDS=30
+# A certificate may be renewed for 30 days after its seven; an identity that lay longer is of no use.
+readonly IDENTITY_DAYS=36
+
+agent=''
+controller=''
+
+main() {
+  scripts/install-needs.sh up
+  . scripts/state.sh
+  make_state
+  check_ports
+  build
+  write_configuration
+  trap 'finish 0' INT TERM HUP
+  start_controller
+  enrol_this_machine
+  start_agent
+  tell
+  watch
+}
+
+# One `make up` at a time in one state folder; the lock's file names the process.
+make_state() {
+  install -d -m 711 "$state"
+  install -d -m 700 "$state/log"
+  exec 9>>"$state/up.lock"
+  flock --nonblock 9 || die "Fleetlight already runs here (process $(cat "$state/up.lock")); stop it with: make down"
+  printf '%s\n' $$ >"$state/up.lock"
+  [ "$state" = "$PWD/.fleetlight" ] || say "Data, identities and logs are kept in $state"
+}
+
+check_ports() {
+  ! port_taken tcp "$port" || die "TCP port $port is taken by another program; choose another one: make up PORT=$((port + 1))"
+  local kind
+  for kind in tcp udp; do
+    ! port_taken $kind "$session_port" ||
+      die "${kind^^} port $session_port is taken by another program; choose another one: make up SESSION_PORT=$((session_port + 1))"
+  done
+}
+
+build() {
+  say "Building controller and agent (profile $profile; the first time takes some minutes)"
+  cargo build --quiet --locked --profile "$profile" -p fleetlight-controller -p fleetlight-agent
+  local folder=$profile
+  [ "$profile" = dev ] && folder=debug
+  binaries=$(target_dir)/$folder
+  if have node && have npm; then
+    say "Building the page"
+    build_page dev
+    page=$PWD/dashboard-static/dist
+  else
+    page=$state/page
+    plain_page
+  fi
+}
+
+# What is served where the page cannot be built.
+plain_page() {
+  warn "npm is missing, so the page cannot be built; a plain one takes its place"
+  mkdir -p "$page"
+  cat >"$page/index.html" <<HTML
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Fleetlight: the page is not built</title>
+<h1>Fleetlight runs, but its page is not built</h1>
+<p>npm is missing on this machine. Install Node.js $(sed -n 's/^readonly NODE_NEEDED=//p' scripts/install-needs.sh) or later, then start again:</p>
+<pre>sudo apt-get install nodejs npm
+make up</pre>
+<p>Nothing measured meanwhile is lost, and the API under /admin/api answers.</p>
+HTML
+}
+
+write_configuration() {
+  local listen=127.0.0.1 head
+  [ -z "$address" ] || listen=0.0.0.0
+  head="# Written anew by each \`make up\`; the environment overrides it, for instance"
+  cat >"$state/controller.toml" <<TOML
+$head FLEETLIGHT_CONTROLLER_DATABASE_URL.
+state_dir = $(toml_string "$state/controller")
+web_listen = "127.0.0.1:$port"
+session_listen = "$listen:$session_port"
+enrol_listen = "$listen:$session_port"
+public_endpoint = $(toml_string "${address:-127.0.0.1}:$session_port")
+dashboard_dir = $(toml_string "$page")
+TOML
+  cat >"$state/agent.toml" <<TOML
+$head FLEETLIGHT_AGENT_INTERVAL_MS.
+state_dir = $(toml_string "$state/agent")
+TOML
+}
+
+# Starts a program beside us: in a session of its own, so that Ctrl-C reaches it through us and in
+# order; told to stop by the kernel should we be killed; without our lock. Sets `started`.
+start() {
+  local name=$1
+  shift
+  NO_COLOR=1 setsid setpriv --pdeathsig TERM "$@" </dev/null >"$state/log/$name.out" 2>>"$state/log/$name.log" 9>&- &
+  started=$!
+}
+
+start_controller() {
+  start controller "$binaries/fleetlight-controller" run --config "$state/controller.toml"
+  controller=$started
+  local deadline=$((SECONDS + READY_SECONDS))
+  until grep -q '^ready: ' "$state/log/controller.out"; do
+    kill -0 "$controller" 2>/dev/null || fail controller "$controller"
+    [ $SECONDS -lt $deadline ] || fail_late
+    sleep 0.1
+  done
+}
+
+# The real enrolment, as for any other host: a one-time token, a key made here, a certificate.
+enrol_this_machine() {
+  local identity token host=()
+  identity=$(find "$state/agent" -type f -name '*.pem' -mtime -$IDENTITY_DAYS 2>/dev/null | head -1)
+  [ -z "$identity" ] || return 0
+  # An identity that was too old belongs to a host that is known: keep its history.
+  [ ! -d "$state/agent" ] || host=(--host "$(uname -n)")
+  token=$("$binaries/fleetlight-controller" join-token "${host[@]}" --config "$state/controller.toml") ||
+    stop_with "no join token could be made for this machine's agent"
+  "$binaries/fleetlight-agent" enrol --token "$token" --config "$state/agent.toml" 2>>"$state/log/agent.log" ||
+    stop_with "this machine's agent could not be enrolled: $(tail -n 1 "$state/log/agent.log")"
+}
+
+start_agent() {
+  start agent "$binaries/fleetlight-agent" run --config "$state/agent.toml"
+  agent=$started
+}
+
+tell() {
+  local link
+  link=$(sed -n 's/^setup link: //p' "$state/log/controller.out" | tail -1)
+  say ""
+  say "Fleetlight runs: http://127.0.0.1:$port"
+  if [ -n "$link" ]; then
+    say "Set the admin's password once, here: $link"
+  else
+    say "Log in as admin, with the password that you set."
+  fi
+  say ""
+  tell_absent
+  say "Data: $state   logs: $state/log   stop: Ctrl-C, or make down"
+  [ -n "$address" ] || say "Other hosts can join once they can reach this machine: make up ADDRESS=<its name or address>"
+}
+
+# What the page will call absent, and why.
+tell_absent() {
+  local socket=/var/run/docker.sock
+  if [ ! -S $socket ]; then
+    say "Docker: none here, so there are no containers to show."
+  elif [ ! -w $socket ]; then
+    say "Docker: $socket is closed to $(id -un); add the account to the group docker, or run make up as root."
+  fi
+  [ -e /dev/nvidiactl ] || say "GPU: no NVIDIA driver here, so there are no GPUs to show."
+}
+
+# Shows warnings as they come, until something ends or we are told to stop.
+watch() {
+  tail --quiet --pid=$$ -n 0 -F "$state/log/controller.log" "$state/log/agent.log" 2>/dev/null 9>&- |
+    grep --line-buffered -E '^[^ ]+ +(WARN|ERROR) ' 9>&- &
+  wait -n "$controller" "$agent" || true
+  kill -0 "$controller" 2>/dev/null || fail controller "$controller"
+  fail agent "$agent"
+}
+
+# Says which one ended, how, and what it said last; stops the rest.
+fail() {
+  local name=$1 code=0
+  wait "$2" || code=$?
+  warn "the $name ended with exit code $code; the end of $state/log/$name.log:"
+  tail -n 15 "$state/log/$name.log" | sed 's/^/  /' >&2
+  finish 1
+}
+
+fail_late() {
+  warn "the controller is not ready after $READY_SECONDS s; the end of $state/log/controller.log:"
+  tail -n 15 "$state/log/controller.log" | sed 's/^/  /' >&2
+  finish 1
+}
+
+stop_with() {
+  warn "$1"
+  finish 1
+}
+
+# Stops the agent, then the controller with its Postgres, and ends.
+finish() {
+  trap '' INT TERM HUP
+  say ""
+  say "Stopping"
+  stop agent "$agent" $AGENT_STOP_SECONDS
+  stop controller "$controller" $CONTROLLER_STOP_SECONDS
+  exit "$1"
+}
+
+stop() {
+  local name=$1 process=$2 deadline=$((SECONDS + $3))
+  [ -n "$process" ] || return 0
+  kill -TERM "$process" 2>/dev/null || return 0
+  while kill -0 "$process" 2>/dev/null; do
+    if [ $SECONDS -ge $deadline ]; then
+      warn "the $name did not stop within $3 s and is killed"
+      kill -KILL "$process" 2>/dev/null || true
+      return 0
+    fi
+    sleep 0.1
+  done
+}
+
+main
