@@ -1,0 +1,44 @@
+// Numbers behind a chart: ends of scales, places of labels, words of ticks. Pure.
+
+const NICE_DECIMAL = [1, 2, 2.5, 5];
+
+/** A round end of the scale at or above the largest value. @param {number | null} max @param {"binary" | "decimal"} steps */
+export function niceTop(max, steps) {
+  if (max == null || max <= 0) return 1;
+  const base = steps === "binary" ? 1024 ** Math.max(0, Math.floor(Math.log(max) / Math.log(1024))) : 1;
+  const scaled = (max * 1.05) / base;
+  const decade = 10 ** Math.floor(Math.log10(scaled));
+  const step = NICE_DECIMAL.find((nice) => nice * decade >= scaled) ?? 10;
+  return step * decade * base;
+}
+
+/** Moves tops apart to at least `size`, none past `end`; order by height is kept. @param {number[]} tops @param {number} size @param {number} end */
+export function spread(tops, size, end) {
+  const order = tops
+    .map((_, at) => at)
+    .sort((a, b) => /** @type {number} */ (tops[a]) - /** @type {number} */ (tops[b]));
+  const placed = [...tops];
+  let edge = Number.NEGATIVE_INFINITY;
+  for (const at of order) {
+    placed[at] = Math.max(/** @type {number} */ (placed[at]), edge);
+    edge = /** @type {number} */ (placed[at]) + size;
+  }
+  edge = end;
+  for (const at of order.reverse()) {
+    placed[at] = Math.min(/** @type {number} */ (placed[at]), edge - size);
+    edge = /** @type {number} */ (placed[at]);
+  }
+  return placed;
+}
+
+/** The last value that is known. @param {(number | null | undefined)[]} column */
+export function newest(column) {
+  return column.findLast((value) => value != null) ?? null;
+}
+
+/** @param {number} time seconds @param {number} step seconds between ticks */
+export function timeTick(time, step) {
+  const date = new Date(time * 1000);
+  const parts = [date.getHours(), date.getMinutes(), ...(step < 60 ? [date.getSeconds()] : [])];
+  return parts.map((part) => String(part).padStart(2, "0")).join(":");
+}

@@ -1,0 +1,322 @@
+// Line charts over time; the only module that knows uPlot.
+//
+// Colours and fonts are read from the page's tokens when a chart is made, so a change of theme makes charts anew.
+// Labels stand at the lines' ends as elements of their own, with the value at the cursor, or the newest.
+
+import uPlot from "uplot";
+import { newest, niceTop, spread, timeTick } from "./chart-math.js";
+import { indexAt } from "./series.js";
+
+/** @typedef {{ id: string, label: string, color: number, dashed?: boolean }} Line `id` is a line's name across charts */
+/** @typedef {{ atMs: number, tone: import("./types.js").Tone }} Mark */
+
+/**
+ * @typedef {object} ChartOptions
+ * @property {Line[]} lines
+ * @property {string} group charts of a group highlight the same line
+ * @property {(value: number | null | undefined) => string} format
+ * @property {number | null} top fixed end of the scale, null for that of the data
+ * @property {"binary" | "decimal"} steps how the scale is divided
+ * @property {(fromMs: number, toMs: number) => void} onZoom
+ * @property {() => void} onReset
+ * @property {(index: number | null, timeMs: number | null) => void} onCursor
+ */
+
+const SYNC = "host";
+const HEIGHT = 148;
+const AXIS_WIDTH = 62;
+const LABEL_WIDTH = 148;
+const LABEL_WIDTH_NARROW = 116;
+const NARROW = 480;
+const LABEL_HEIGHT = 15;
+const COLORS = 8;
+/** A drag shorter than this is a click. */
+const DRAG_PIXELS = 6;
+
+/** @type {Set<TimeChart>} */
+const charts = new Set();
+
+export class TimeChart {
+  /** @param {HTMLElement} place @param {ChartOptions} options */
+  constructor(place, options) {
+    this.options = options;
+    this.place = place;
+    this.marks = /** @type {Mark[]} */ ([]);
+    this.labels = document.createElement("div");
+    this.labels.className = "chart-labels";
+    this.labels.setAttribute("aria-hidden", "true");
+    this.focused = /** @type {string | null} */ (null);
+    this.paint = readTokens();
+    this.plot = new uPlot(this.plotOptions(), [[], ...options.lines.map(() => [])], place);
+    this.plot.over.append(this.labels);
+    this.labelElements = options.lines.map((line) => this.makeLabel(line));
+    this.stopTouch = scrub(this.plot);
+    this.sizes = new ResizeObserver(() => this.fit());
+    this.sizes.observe(place);
+    charts.add(this);
+  }
+
+  /** @param {[number[], ...(number | null | undefined)[][]]} data @param {number} fromMs @param {number} toMs */
+  show(data, fromMs, toMs) {
+    this.plot.batch(() => {
+      this.plot.setData(/** @type {any} */ (data), false);
+      this.plot.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
+    });
+  }
+
+  /** @param {Mark[]} marks events on the time axis */
+  setMarks(marks) {
+    this.marks = marks;
+    this.plot.redraw(false);
+  }
+
+  /** Moves the cursor by points and tells where it came to. @param {number} by @returns {number | null} index */
+  moveCursor(by) {
+    const { plot } = this;
+    const times = /** @type {number[]} */ (plot.data[0]);
+    const first = indexAt(times, plot.scales.x?.min ?? 0) + 1;
+    if (first >= times.length) return null;
+    const from = plot.cursor.idx ?? times.length - 1;
+    const index = Math.max(first, Math.min(times.length - 1, from + by));
+    const left = plot.valToPos(/** @type {number} */ (times[index]), "x");
+    placeCursor(plot, left, plot.over.clientHeight / 2);
+    return index;
+  }
+
+  clearCursor() {
+    placeCursor(this.plot, -10, -10);
+  }
+
+  /** Highlights a line by name, here only; null for none. @param {string | null} id */
+  focus(id) {
+    if (this.focused === id) return;
+    this.focused = id;
+    const index = this.options.lines.findIndex((line) => line.id === id);
+    this.plot.setSeries(index < 0 ? /** @type {any} */ (null) : index + 1, { focus: true }, false);
+    this.placeLabels();
+  }
+
+  destroy() {
+    charts.delete(this);
+    this.sizes.disconnect();
+    this.stopTouch();
+    this.plot.destroy();
+  }
+
+  fit() {
+    const width = this.place.clientWidth;
+    if (width <= 0 || width === this.plot.width) return;
+    this.plot.batch(() => {
+      this.plot.setSize({ width, height: HEIGHT });
+    });
+  }
+
+  /** @returns {uPlot.Options} */
+  plotOptions() {
+    const { paint, options } = this;
+    const axis = { stroke: paint.muted, font: paint.font, ticks: { show: false } };
+    return {
+      width: this.place.clientWidth || 320,
+      height: HEIGHT,
+      padding: [8, () => this.labelWidth(), 0, 0],
+      legend: { show: false },
+      cursor: {
+        // Only the cursor's place is shared: a drag belongs to the chart that it began on.
+        sync: {
+          key: SYNC,
+          setSeries: false,
+          filters: { pub: (type) => type === "mousemove" || type === "mouseleave" },
+        },
+        drag: { x: true, y: false, setScale: false, dist: DRAG_PIXELS },
+        focus: { prox: 24 },
+        y: false,
+        points: { size: 6 },
+        bind: {
+          dblclick: () => () => {
+            options.onReset();
+            return null;
+          },
+        },
+      },
+      focus: { alpha: 0.25 },
+      scales: {
+        x: { time: true, auto: false },
+        y: { range: (_, __, max) => [0, options.top ?? niceTop(max, options.steps)] },
+      },
+      axes: [
+        {
+          ...axis,
+          grid: { show: false },
+          size: 26,
+          space: 72,
+          gap: 6,
+          values: (_, splits, __, ___, step) => splits.map((split) => timeTick(split, step)),
+        },
+        {
+          ...axis,
+          size: AXIS_WIDTH,
+          gap: 8,
+          grid: { stroke: paint.line, width: 1 },
+          splits: (_, __, ___, max) => [0, max / 2, max],
+          values: (_, splits) => splits.map((value) => options.format(value)),
+        },
+      ],
+      series: [{}, ...options.lines.map((line) => this.lineOptions(line))],
+      hooks: {
+        draw: [() => this.drawMarks(), () => this.placeLabels()],
+        setCursor: [() => this.cursorMoved()],
+        setSelect: [() => this.selected()],
+        setSeries: [(_, index) => this.hovered(index)],
+      },
+    };
+  }
+
+  /** @param {Line} line @returns {uPlot.Series} */
+  lineOptions(line) {
+    return {
+      label: line.label,
+      stroke: this.color(line),
+      width: 1.5,
+      dash: line.dashed ? [5, 3] : [],
+      points: { show: false },
+      spanGaps: false,
+    };
+  }
+
+  /** @param {Line} line */
+  color(line) {
+    return this.paint.lines[line.color % COLORS] ?? this.paint.muted;
+  }
+
+  /** @param {Line} line */
+  makeLabel(line) {
+    const element = document.createElement("div");
+    element.className = "chart-label";
+    element.style.color = this.color(line);
+    const value = document.createElement("b");
+    element.append(value, document.createTextNode(line.label));
+    this.labels.append(element);
+    return element;
+  }
+
+  labelWidth() {
+    return this.place.clientWidth < NARROW ? LABEL_WIDTH_NARROW : LABEL_WIDTH;
+  }
+
+  /** Labels at the heights of their lines' ends, kept apart from each other. */
+  placeLabels() {
+    const { plot, labelElements } = this;
+    if (!labelElements) return;
+    const height = plot.over.clientHeight;
+    const width = this.labelWidth();
+    const at = plot.cursor.idx ?? null;
+    const shown = labelElements.map((element, index) => {
+      const column = /** @type {(number | null | undefined)[]} */ (plot.data[index + 1] ?? []);
+      const value = at === null ? newest(column) : column[at];
+      const end = newest(column);
+      const text = this.options.format(value);
+      const line = /** @type {Line} */ (this.options.lines[index]);
+      if (element.firstChild && element.firstChild.textContent !== text) element.firstChild.textContent = text;
+      element.classList.toggle("dim", this.focused !== null && this.focused !== line.id);
+      return { element, y: end == null ? height : plot.valToPos(end, "y") };
+    });
+    const tops = spread(
+      shown.map((label) => label.y - LABEL_HEIGHT / 2),
+      LABEL_HEIGHT,
+      height + LABEL_HEIGHT / 2,
+    );
+    shown.forEach((label, index) => {
+      label.element.style.width = `${width - 10}px`;
+      label.element.style.transform = `translate(${plot.over.clientWidth + 8}px, ${Math.round(tops[index] ?? 0)}px)`;
+    });
+  }
+
+  cursorMoved() {
+    const index = this.plot.cursor.idx ?? null;
+    this.placeLabels();
+    const time = index === null ? null : /** @type {number[]} */ (this.plot.data[0])[index];
+    this.options.onCursor(index, time == null ? null : time * 1000);
+  }
+
+  selected() {
+    const { left, width } = this.plot.select;
+    if (width < DRAG_PIXELS) return;
+    const from = this.plot.posToVal(left, "x") * 1000;
+    const to = this.plot.posToVal(left + width, "x") * 1000;
+    this.plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.options.onZoom(from, to);
+  }
+
+  /** @param {number | null} index */
+  hovered(index) {
+    const id = index === null ? null : (this.options.lines[index - 1]?.id ?? null);
+    this.focused = id;
+    for (const chart of charts) if (chart !== this && chart.options.group === this.options.group) chart.focus(id);
+  }
+
+  /** Small triangles at the foot of the plot, one an event; a line where it is critical. */
+  drawMarks() {
+    const { ctx, bbox, scales } = this.plot;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    for (const mark of this.marks) {
+      const time = mark.atMs / 1000;
+      if (time < (scales.x?.min ?? 0) || time > (scales.x?.max ?? 0)) continue;
+      const x = this.plot.valToPos(time, "x", true);
+      const foot = bbox.top + bbox.height;
+      ctx.fillStyle = this.paint.tones[mark.tone];
+      ctx.globalAlpha = mark.tone === "info" ? 0.6 : 1;
+      ctx.beginPath();
+      ctx.moveTo(x, foot - 8 * ratio);
+      ctx.lineTo(x + 4 * ratio, foot);
+      ctx.lineTo(x - 4 * ratio, foot);
+      ctx.fill();
+      if (mark.tone !== "crit") continue;
+      ctx.globalAlpha = 0.4;
+      ctx.fillRect(x - ratio / 2, bbox.top, ratio, bbox.height);
+    }
+    ctx.restore();
+  }
+}
+
+function readTokens() {
+  const style = getComputedStyle(document.documentElement);
+  /** @param {string} name */
+  const token = (name) => style.getPropertyValue(name).trim();
+  return {
+    muted: token("--muted"),
+    line: token("--line"),
+    font: `${Number.parseFloat(style.fontSize) * 0.75}px ${getComputedStyle(document.body).fontFamily}`,
+    lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
+    tones: {
+      ok: token("--ok"),
+      warn: token("--warn"),
+      crit: token("--crit"),
+      stale: token("--stale"),
+      info: token("--muted"),
+    },
+  };
+}
+
+/** Moves the cursor here and, by the third argument that uPlot's types leave out, on all synchronised charts. @param {uPlot} plot @param {number} left @param {number} top */
+function placeCursor(plot, left, top) {
+  /** @type {any} */ (plot).setCursor({ left, top }, true, true);
+}
+
+/** A finger moves the cursor; scrolling up and down stays the page's. @param {uPlot} plot */
+function scrub(plot) {
+  /** @param {TouchEvent} event */
+  const move = (event) => {
+    const touch = event.touches[0];
+    if (!touch) return;
+    const box = plot.over.getBoundingClientRect();
+    placeCursor(plot, touch.clientX - box.left, touch.clientY - box.top);
+  };
+  const options = { passive: true };
+  plot.over.addEventListener("touchstart", move, options);
+  plot.over.addEventListener("touchmove", move, options);
+  return () => {
+    plot.over.removeEventListener("touchstart", move);
+    plot.over.removeEventListener("touchmove", move);
+  };
+}

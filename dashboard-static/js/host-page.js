@@ -1,0 +1,93 @@
+// One host: who it is, what is wrong, its charts, GPUs, containers, mounts and events.
+
+import { h } from "preact";
+import { Containers } from "./containers.js";
+import { Events } from "./events.js";
+import { bytes, duration, moment, offset, seconds } from "./format.js";
+import { Gpus } from "./gpus.js";
+import { HostCharts } from "./host-charts.js";
+import { Mounts } from "./mounts.js";
+import { hostIsStale, problemList } from "./overview.js";
+import { href } from "./route.js";
+import { absentNote, OtherSources } from "./sources.js";
+import { statusOf } from "./status.js";
+import { catalogue, documentsOf, host, hosts, now } from "./store.js";
+import { Age, Empty, Freshness, html, Icon, plainLine, StatusMark } from "./ui.js";
+
+/** @typedef {import("./types.js").Host} Host */
+/** @typedef {import("./types.js").HostView} HostView */
+
+/** @param {{ id: string }} props */
+export function HostPage(props) {
+  const view = host.value;
+  const summary = hosts.value?.find((entry) => entry.id === props.id);
+  if (view?.status === "missing")
+    return html`<div class="page"><h1>Host</h1>${h(Empty, { title: "There is no such host." }, html`It may have been removed. <a href="#/">All hosts</a>`)}</div>`;
+  if (!view || !summary || view.status === "loading" || !catalogue.value)
+    return html`<div class="page"><h1>${summary?.name ?? "Host"}</h1><p class="loading" role="status">Loading the host…</p></div>`;
+  const stale = hostIsStale(summary);
+  return html`<div class=${`page host-page ${stale ? "stale" : ""}`}>
+    ${h(HostHead, { summary, view, stale })}
+    ${h(OtherSources, { view })}
+    ${h(HostCharts, { view, key: view.id })}
+    ${h(Gpus, { view, absent: absentNote(view, "gpus") })}
+    ${h(Containers, { view, absent: absentNote(view, "containers") })}
+    ${h(Mounts, { view, absent: absentNote(view, "mounts") })}
+    ${h(Events, {})}
+  </div>`;
+}
+
+/** @param {{ summary: Host, view: HostView, stale: boolean }} props */
+function HostHead(props) {
+  const { summary, view, stale } = props;
+  const gone = stale && summary.state === "online";
+  return html`<header class="host-head">
+    <a class="back" href=${href([])}>${h(Icon, { name: "arrow-left" })}All hosts</a>
+    <div class="host-title">
+      <h1>${plainLine(summary.name)}</h1>
+      ${h(StatusMark, gone ? { tone: "stale", word: "stale" } : statusOf("host", summary.state))}
+      ${h(Freshness, { ms: summary.last_seen_ms, intervalMs: summary.interval_ms })}
+    </div>
+    ${problemList(summary)}
+    <dl class="facts">${factsOf(summary, view).map(([name, value, title]) => html`<div key=${name}><dt>${name}</dt><dd title=${title}>${value}</dd></div>`)}</dl>
+  </header>`;
+}
+
+/** @param {Host} entry @param {HostView} view @returns {[string, import("preact").ComponentChildren, string?][]} */
+function factsOf(entry, view) {
+  const body = documentsOf(view, "host")[0]?.body;
+  const { summary } = entry;
+  const system = body ? [body.os, body.os_version].filter(Boolean).join(" ") : summary.os;
+  const boot = body?.boot_time_ms ?? summary.boot_time_ms;
+  return [
+    ["System", plainLine(system || "unknown")],
+    [
+      "Kernel",
+      plainLine(
+        [summary.kernel ?? body?.kernel, summary.architecture ?? body?.architecture].filter(Boolean).join(" · ") ||
+          "unknown",
+      ),
+    ],
+    [
+      "CPU",
+      plainLine(`${body?.cpu_model ?? "model unknown"} · ${summary.cpu_count ?? "?"} threads`),
+      body?.cpu_model ?? undefined,
+    ],
+    ["Memory", bytes(summary.memory_total_bytes)],
+    ["Up for", boot ? duration(now.value - boot) : "unknown", `booted at ${moment(boot)}`],
+    ["Runs on", virtualization(body?.virtualization)],
+    [
+      "Agent",
+      html`${entry.agent_version ?? "unknown"}${entry.connected_since_ms !== null && html` · ${h(Age, { ms: entry.connected_since_ms, prefix: "connected ", suffix: "" })}`}`,
+    ],
+    ["Round trip", entry.round_trip_ms === null ? "unknown" : seconds(entry.round_trip_ms / 1000)],
+    ["Clock", offset(entry.clock_offset_ms), "How far the host's clock is from the controller's"],
+    ["Address", html`<span class="mono">${entry.address ?? "unknown"}</span>`],
+  ];
+}
+
+/** @param {string | null | undefined} kind */
+function virtualization(kind) {
+  if (!kind) return "unknown";
+  return kind === "none" ? "bare metal" : kind;
+}

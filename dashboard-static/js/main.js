@@ -1,0 +1,101 @@
+// Starts the page: session, stream, routes.
+
+import { effect } from "@preact/signals";
+import { h, render } from "preact";
+import { AgentsPage } from "./agents-page.js";
+import { explain, get, post, Refusal } from "./api.js";
+import { HostPage } from "./host-page.js";
+import { LoginPage, SetupPage, SetupRequired, Unreachable } from "./login-page.js";
+import { Overview } from "./overview.js";
+import { startKeys } from "./places.js";
+import { go, route, startRouting } from "./route.js";
+import { Shell, startTheme } from "./shell.js";
+import { catalogue, hosts, session } from "./store.js";
+import { follow, startClock, stopStream } from "./stream.js";
+import { Empty, html } from "./ui.js";
+
+async function openSession() {
+  try {
+    const answer = await get("session");
+    catalogue.value = await get("catalogue");
+    session.value = { phase: "open", name: answer.name, error: "" };
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) {
+      session.value = { phase: error.setupRequired ? "setup" : "anonymous", name: "", error: "" };
+    } else {
+      session.value = { phase: "failed", name: "", error: explain(error) };
+    }
+  }
+}
+
+async function endSession() {
+  try {
+    await post("logout");
+  } catch (error) {
+    console.warn(`log out: ${explain(error)}`);
+  }
+  hosts.value = null;
+  session.value = { phase: "anonymous", name: "", error: "" };
+}
+
+function entered() {
+  if (route.value.parts[0] === "setup") go([]);
+  openSession();
+}
+
+/** Which host the address names, if any. */
+function chosenId() {
+  const [first, id] = route.value.parts;
+  return first === "host" && id ? id : null;
+}
+
+function App() {
+  const { phase, error } = session.value;
+  const [first, second] = route.value.parts;
+  if (phase === "unknown")
+    return html`<main id="main" class="gate"><p class="brand">Fleetlight</p><p class="loading" role="status">Loading…</p></main>`;
+  if (phase === "failed") return h(Unreachable, { error, onRetry: openSession });
+  if (phase !== "open" && first === "setup" && second) return h(SetupPage, { token: second, onDone: entered });
+  if (phase === "setup") return h(SetupRequired, {});
+  if (phase === "anonymous") return h(LoginPage, { note: error, onDone: entered });
+  return h(Shell, { onLogout: endSession }, currentPage());
+}
+
+function currentPage() {
+  const [first, second] = route.value.parts;
+  if (!first || first === "setup") return h(Overview, {});
+  if (first === "host" && second) return h(HostPage, { id: second });
+  if (first === "agents") return h(AgentsPage, {});
+  return html`<div class="page"><h1>Not here</h1>${h(Empty, { title: "There is no such page." }, html`<a href="#/">Go to the overview</a>`)}</div>`;
+}
+
+function start() {
+  startTheme();
+  startRouting();
+  startKeys();
+  startClock();
+  openSession();
+  const id = { now: /** @type {string | null | undefined} */ (undefined) };
+  effect(() => {
+    const open = session.value.phase === "open";
+    const chosen = chosenId();
+    if (!open) {
+      stopStream();
+      id.now = undefined;
+    } else if (chosen !== id.now) {
+      id.now = chosen;
+      queueMicrotask(() => follow(chosen));
+    }
+  });
+  effect(titles);
+  const place = document.getElementById("app");
+  if (place) render(h(App, {}), place);
+}
+
+function titles() {
+  const name = hosts.value?.find((entry) => entry.id === chosenId())?.name;
+  const troubled = (hosts.value ?? []).filter((entry) => entry.problems.length || entry.state !== "online").length;
+  document.title = `${troubled ? `(${troubled}) ` : ""}${name ?? "Fleetlight"}${name ? " · Fleetlight" : ""}`;
+}
+
+start();

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { newest, niceTop, spread } from "../js/chart-math.js";
+
+test("a scale ends at a round number above the data", () => {
+  assert.equal(niceTop(72, "decimal"), 100);
+  assert.equal(niceTop(680, "decimal"), 1000);
+  assert.equal(niceTop(0.19, "decimal"), 0.2);
+  assert.equal(niceTop(null, "decimal"), 1);
+  assert.equal(niceTop(0, "binary"), 1);
+  assert.equal(niceTop(3 * 1024 ** 2, "binary"), 5 * 1024 ** 2);
+});
+
+test("labels stand apart, in the order of their lines, and inside", () => {
+  const tops = spread([50, 51, 10, 99], 15, 100);
+  const order = tops.toSorted((a, b) => a - b);
+  for (let at = 1; at < order.length; at += 1) assert.ok(order[at] - order[at - 1] >= 15, String(order));
+  assert.ok(Math.max(...tops) <= 85);
+  assert.ok(tops[2] < tops[0] && tops[0] < tops[1] && tops[1] < tops[3]);
+});
+
+test("the newest value skips gaps", () => {
+  assert.equal(newest([1, 2, null, undefined]), 2);
+  assert.equal(newest([null]), null);
+});

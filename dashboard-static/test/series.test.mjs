@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { append, columnName, indexAt, plotted, tableOf, trim } from "../js/series.js";
+
+const CPU = columnName("", "cpu_percent");
+
+/** @param {number[]} timesMs @param {(number | null)[]} avg */
+function answer(timesMs, avg) {
+  const series = [{ key: "", metric: "cpu_percent", avg, min: avg, max: avg }];
+  return { from_ms: 0, to_ms: 60_000, step_ms: 5000, times_ms: timesMs, series };
+}
+
+test("buckets that hold nothing yet are left out at the end, not in the middle", () => {
+  const table = tableOf(answer([0, 5000, 10_000, 15_000, 20_000], [1, null, 3, null, null]));
+  assert.deepEqual(table.times, [0, 5, 10]);
+  assert.deepEqual(table.columns.get(CPU), [1, null, 3]);
+});
+
+test("live samples carry a table on, and what is new gets a past of gaps", () => {
+  const table = tableOf(answer([0, 5000], [1, 2]));
+  append(table, 10_000, new Map([["new\u0000cpu_percent", 7]]));
+  append(table, 10_000, new Map([[CPU, 99]]));
+  append(table, 3000, new Map([[CPU, 99]]));
+  assert.deepEqual(table.times, [0, 5, 10]);
+  assert.deepEqual(table.columns.get(CPU), [1, 2, null]);
+  assert.deepEqual(table.columns.get("new\u0000cpu_percent"), [null, null, 7]);
+});
+
+test("what is older than the span is forgotten in every column", () => {
+  const table = tableOf(answer([0, 5000, 10_000], [1, 2, 3]));
+  trim(table, 5000);
+  assert.deepEqual(table.times, [5, 10]);
+  assert.deepEqual(table.columns.get(CPU), [2, 3]);
+});
+
+test("a long silence is a gap even where no bucket says so", () => {
+  const table = tableOf(answer([0, 5000, 60_000], [1, 2, 3]));
+  const [times, column] = plotted(table, [CPU], 12_500);
+  assert.deepEqual(times, [0, 5, 32.5, 60]);
+  assert.deepEqual(column, [1, 2, null, 3]);
+});
+
+test("one late tick is no gap, a run of empty buckets is", () => {
+  const times = [0, 5000, 10_000, 15_000, 20_000, 25_000, 30_000];
+  const [, column] = plotted(tableOf(answer(times, [1, null, 3, null, null, null, 7])), [CPU], 12_500);
+  assert.deepEqual(column, [1, undefined, 3, null, null, null, 7]);
+});
+
+test("a series that the table lacks is all gaps", () => {
+  const [, column] = plotted(tableOf(answer([0, 5000], [1, 2])), ["none\u0000x"], 12_500);
+  assert.deepEqual(column, [null, null]);
+});
+
+test("the point at a time is the last one not after it", () => {
+  assert.equal(indexAt([1, 2, 3], 0.5), -1);
+  assert.equal(indexAt([1, 2, 3], 2), 1);
+  assert.equal(indexAt([1, 2, 3], 9), 2);
+});

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { crashLoop, factText } from "../js/facts.js";
+import { plainLine } from "../js/ui.js";
+
+test("terminal escapes and characters that hide or reorder text do not reach the page", () => {
+  assert.equal(plainLine("\u001b[31mred\u001b[0m"), "red");
+  assert.equal(plainLine("\u001b]0;title\u0007rest"), "rest");
+  assert.equal(plainLine("a\u202egnp.exe"), "a�gnp.exe");
+  assert.equal(plainLine("tab\tstays, <img> too"), "tab\tstays, <img> too");
+});
+
+test("facts are said in words", () => {
+  const event = (/** @type {string} */ fact, /** @type {any} */ detail) =>
+    factText(/** @type {any} */ ({ fact, detail }));
+  assert.equal(event("container_died", { exit_code: 137, oom_killed: true }), "died, out of memory (exit code 137)");
+  assert.equal(event("container_died", { exit_code: null, oom_killed: false }), "died with exit code unknown");
+  assert.equal(event("mount_changed", { from: "ok", to: "hung", reason: "no answer" }), "ok → hung: no answer");
+  assert.equal(event("something_new", null), "something new");
+  assert.match(
+    crashLoop({ deaths: 12, window_seconds: 600, last_exit_code: 1 }),
+    /^12 deaths in 10.min, last exit code 1$/,
+  );
+});
