@@ -200,3 +200,57 @@ pub const CA_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 /// Certificates begin this much before they are made, for hosts whose clocks are behind.
 pub const BACKDATE: Duration = Duration::from_secs(3600);
+
+// The store.
+
+/// Connections to the database: flush, upkeep, and some eight questions of the API at once.
+/// Full: callers wait [`STORE_ACQUIRE_WAIT`] for one.
+pub const STORE_CONNECTIONS: u32 = 10;
+/// For a free or new connection. Beyond it the caller gets an error and tries again.
+pub const STORE_ACQUIRE_WAIT: Duration = Duration::from_secs(5);
+/// One flush takes milliseconds; a busy disk, seconds. Beyond it the connection is given up and the
+/// flush tried again: the ledger knows if it had been committed after all.
+pub const FLUSH_WAIT: Duration = Duration::from_secs(30);
+/// Entities whose numbers are remembered: 1,000 hosts with 300 each at some 100 bytes. Full: all are
+/// forgotten and asked again.
+pub const ENTITIES_KNOWN: usize = 300_000;
+/// How often numbering starts over when other transactions number the same entities.
+pub const ENTITY_ROUNDS: usize = 5;
+/// Gaps that one agent's epoch may leave: history fills in behind the newest, so honest ones leave a
+/// few. Beyond it batches are withheld, and the agent sends them again.
+pub const LEDGER_INTERVALS: usize = 4_096;
+/// How long samples stay in the hot tables. Older ones that arrive are counted in quarantine.
+pub const HOT_RETENTION: Duration = Duration::from_secs(48 * 3600);
+/// How far ahead of the controller's clock a tick may be; beyond it it is counted in quarantine.
+pub const TICK_AHEAD: Duration = Duration::from_secs(600);
+/// Age up to which an event's time is believed, and after which events, ended documents and
+/// unused ledger rows are forgotten.
+pub const EVENT_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
+/// After its first live sample an agent has this long to say again what is still there.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(90);
+/// Events in one answer; more come with the next page.
+pub const EVENTS_PER_PAGE: usize = 500;
+/// For the locks that making a partition needs. Beyond it the flush is tried again.
+pub const PARTITION_MAKE_WAIT: Duration = Duration::from_secs(5);
+/// For the lock that dropping a partition needs, during which its readers wait. Beyond it: next time.
+pub const PARTITION_DROP_WAIT: Duration = Duration::from_secs(2);
+/// Partitions made ahead: upkeep may fail for as long before a flush has to make its own.
+pub const PARTITION_HOURS_AHEAD: i64 = 3;
+/// How long counts of what was quarantined are kept.
+pub const QUARANTINE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A join token enrols one host within this time of its making.
+pub const JOIN_TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// How long after its end a join token is still listed.
+pub const TOKEN_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Keys that one agent may have while the answers to its renewals get lost. Beyond it the oldest goes.
+pub const KEYS_PER_AGENT: i64 = 4;
+/// How often a connecting agent's last-seen time is written.
+pub const AGENT_SEEN_EVERY: Duration = Duration::from_secs(60);
+/// Before a host's last tick, rows count as its last ones: slow collectors run once a minute.
+pub const LATEST_WINDOW: Duration = Duration::from_secs(90);
+/// Buckets of one chart: more than a screen has pixels for.
+pub const SERIES_BUCKETS: usize = 1_200;
+/// Metrics, keys and points of one question. Beyond them it is refused in words.
+pub const SERIES_METRICS: usize = 16;
+pub const SERIES_KEYS: usize = 512;
+pub const SERIES_ROWS: usize = 400_000;

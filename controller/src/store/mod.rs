@@ -1,1 +1,176 @@
 //! All SQL, one noun a file.
+//!
+//! Imports no sibling: what comes in and goes out are the protocol's words and this module's own.
+//! Times are milliseconds since the Unix epoch; whoever calls brings the clock.
+//!
+//! Invariants:
+//! - Telemetry enters by [`Store::flush`] alone: data and ledger in one transaction, flushed to
+//!   disk before it returns.
+//! - Names become SQL only in [`tables`], from the catalogue.
+//! - Everything is keyed by host first.
+
+pub mod agents;
+mod copy;
+pub mod documents;
+pub mod enrolment;
+mod entities;
+pub mod events;
+pub mod flush;
+pub mod hosts;
+pub mod intervals;
+pub mod join_tokens;
+pub mod latest;
+mod ledger;
+mod partitions;
+mod quarantine;
+mod samples;
+pub mod series;
+pub mod tables;
+pub mod upkeep;
+
+use crate::limits::{STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// The oldest server that has multiranges: `server_version_num`.
+const MINIMUM_VERSION: i32 = 140_000;
+
+/// What went wrong, while doing what.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{doing}: {source}")]
+    Sql { doing: &'static str, source: sqlx::Error },
+    #[error("{doing}: the database has not answered within {} s", waited.as_secs())]
+    Late { doing: &'static str, waited: Duration },
+    #[error(
+        "the database is PostgreSQL {found}; Fleetlight needs 14 or later (multiranges): use a newer server for database_url"
+    )]
+    TooOld { found: String },
+    #[error("bringing the database's tables up to date: {0}; its tables may belong to a newer Fleetlight")]
+    Migrate(#[from] MigrateError),
+    #[error("{doing}: the database holds {what}, which this version cannot read")]
+    Unreadable { doing: &'static str, what: String },
+}
+
+impl StoreError {
+    /// Whether the database refused the data itself, so that trying again cannot help: data
+    /// exceptions, violated constraints, program limits. Anything else may pass by itself.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Sql { source: sqlx::Error::Database(error), .. } = self else { return false };
+        error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    }
+}
+
+/// For `map_err`: what was being done.
+fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Sql { doing, source }
+}
+
+/// The database. Clones share one bounded pool.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    known: Arc<Known>,
+}
+
+/// What need not be asked again. Only committed facts get in here.
+#[derive(Debug, Default)]
+struct Known {
+    entities: Mutex<entities::Entities>,
+    /// Hours, counted since the Unix epoch, that have a partition in every hot table.
+    hours: Mutex<HashSet<i64>>,
+}
+
+impl Store {
+    /// Connects, checks the server and brings its tables up to date, under an advisory lock.
+    ///
+    /// # Errors
+    /// The URL is malformed, the server unreachable or too old, or a migration fails.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(doing("reading the database's URL"))?;
+        let options = options.application_name("fleetlight-controller").disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(STORE_CONNECTIONS)
+            .acquire_timeout(STORE_ACQUIRE_WAIT)
+            .connect_with(options)
+            .await
+            .map_err(doing("connecting to the database"))?;
+        let (number, found): (i32, String) =
+            sqlx::query_as("select current_setting('server_version_num')::int, current_setting('server_version')")
+                .fetch_one(&pool)
+                .await
+                .map_err(doing("asking for the server's version"))?;
+        if number < MINIMUM_VERSION {
+            return Err(StoreError::TooOld { found });
+        }
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { pool, known: Arc::default() })
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A lock whose holder never panics while it holds; if one did, the caches are still only caches.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Text that Postgres can hold: it has no zero byte.
+fn storable(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// The same for every string of a JSON value.
+fn storable_json(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(storable_json),
+        serde_json::Value::Object(fields) => {
+            if fields.keys().any(|key| key.contains('\0')) {
+                let old = std::mem::take(fields);
+                *fields = old.into_iter().map(|(key, value)| (key.replace('\0', "\u{fffd}"), value)).collect();
+            }
+            fields.values_mut().for_each(storable_json);
+        }
+        _ => {}
+    }
+}
+
+/// An externally tagged enum as its inside: `{"host": {…}}` → `{…}`, `"gone"` → `{}`.
+fn untagged(value: serde_json::Value) -> serde_json::Value {
+    let mut inside = match value {
+        serde_json::Value::Object(fields) => fields.into_iter().next().map(|(_, inside)| inside).unwrap_or_default(),
+        _ => serde_json::Value::Object(serde_json::Map::new()),
+    };
+    storable_json(&mut inside);
+    inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn zero_bytes_are_replaced_wherever_they_stand() {
+        let mut value = json!({"a\0": ["b\0", {"c": "\0"}], "d": "\\u0000"});
+        storable_json(&mut value);
+        assert_eq!(value, json!({"a\u{fffd}": ["b\u{fffd}", {"c": "\u{fffd}"}], "d": "\\u0000"}));
+    }
+
+    #[test]
+    fn tags_are_taken_off() {
+        assert_eq!(untagged(json!({"host": {"cpus": 3}})), json!({"cpus": 3}));
+        assert_eq!(untagged(json!("gpu_back")), json!({}));
+    }
+}

@@ -1,0 +1,161 @@
+//! One transaction for what many agents sent: ledger, samples, documents, events.
+
+use super::ledger::Ledger;
+use super::partitions::hour_of;
+use super::quarantine::{self, Reason};
+use super::samples::{Rows, plausible};
+use super::{Store, StoreError, documents, doing, entities, events, lock};
+use crate::limits::FLUSH_WAIT;
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::Event;
+use fleetlight_protocol::samples::Row;
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// One batch of one agent.
+#[derive(Debug)]
+pub struct Batch {
+    pub host_id: i32,
+    pub agent_id: Uuid,
+    pub epoch: Uuid,
+    pub seq: u64,
+    /// Taken just now, not replayed: its epoch is that of the agent that runs.
+    pub live: bool,
+    /// Controller's clock at arrival.
+    pub received_ms: i64,
+    pub data: Data,
+}
+
+#[derive(Debug)]
+pub enum Data {
+    Samples {
+        tick_ms: i64,
+        rows: Vec<Row>,
+    },
+    Events(Vec<Event>),
+    Documents(Vec<Document>),
+    /// The batch's number and all up to this one were forced out at the agent.
+    Evicted {
+        last: u64,
+    },
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// In the tables, or counted in quarantine: to be acked.
+    Stored,
+    /// Was there already: to be acked.
+    Duplicate,
+    /// Its number cannot be held, or its agent leaves too many gaps: not to be acked.
+    Withheld,
+}
+
+impl Store {
+    /// Stores batches, each exactly once however often it comes; on disk when this returns.
+    /// All or nothing: after an error none is stored, unless the commit's answer was lost, which a
+    /// repeated flush finds out.
+    ///
+    /// # Errors
+    /// [`StoreError::is_refusal`] tells data that the database will never take from a database
+    /// that is away.
+    pub async fn flush(&self, batches: &[Batch], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+        let ticks = batches.iter().filter_map(|batch| match batch.data {
+            Data::Samples { tick_ms, .. } if plausible(tick_ms, now_ms) => Some(hour_of(tick_ms)),
+            _ => None,
+        });
+        self.within(async |connection| {
+            self.ensure_hours(ticks.clone()).await?;
+            self.flush_on(connection, batches, now_ms).await
+        })
+        .await
+        .inspect_err(|error| {
+            // Perhaps somebody dropped a partition that we believe in.
+            if error.is_refusal() {
+                lock(&self.known.hours).clear();
+            }
+        })
+    }
+
+    /// Gives a batch up that the database refuses: counted in quarantine, marked as never to come.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn refuse(&self, batch: &Batch, why: &str, now_ms: i64) -> Result<(), StoreError> {
+        self.within(async |connection| {
+            let mut transaction = begin(connection).await?;
+            let mut ledger = Ledger::lock(&mut transaction, std::slice::from_ref(batch), now_ms).await?;
+            ledger.evict(batch);
+            quarantine::count(&mut transaction, std::iter::once(batch), Reason::Refused, why, now_ms).await?;
+            ledger.save(&mut transaction, now_ms).await?;
+            transaction.commit().await.map_err(doing("committing"))
+        })
+        .await
+    }
+
+    /// Runs `work` on a connection, for a bounded time. One that does not answer is closed, not
+    /// handed to the next caller.
+    async fn within<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(doing("reaching the database"))?;
+        match timeout(FLUSH_WAIT, work(&mut connection)).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(connection.detach());
+                Err(StoreError::Late { doing: "storing batches", waited: FLUSH_WAIT })
+            }
+        }
+    }
+
+    async fn flush_on(
+        &self,
+        connection: &mut PgConnection,
+        batches: &[Batch],
+        now_ms: i64,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let mut transaction = begin(connection).await?;
+        let mut ledger = Ledger::lock(&mut transaction, batches, now_ms).await?;
+        let outcomes = ledger.admit(batches);
+        let (fresh, untimely): (Vec<&Batch>, Vec<&Batch>) = batches
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Outcome::Stored)
+            .map(|(batch, _)| batch)
+            .partition(|batch| is_timely(batch, now_ms));
+        let fresh = || fresh.iter().copied();
+
+        let mut rows = Rows::of(fresh());
+        let unknown = rows.number(&lock(&self.known.entities));
+        let entities = entities::resolve(&mut transaction, &unknown).await?;
+        rows.number(&entities);
+        rows.copy(&mut transaction).await?;
+        documents::put(&mut transaction, fresh()).await?;
+        events::insert(&mut transaction, fresh()).await?;
+        let why = "the tick is in the future, or older than what is kept: is the host's clock right?";
+        quarantine::count(&mut transaction, untimely.into_iter(), Reason::Time, why, now_ms).await?;
+        ledger.save(&mut transaction, now_ms).await?;
+        transaction.commit().await.map_err(doing("committing"))?;
+        lock(&self.known.entities).merge(entities);
+        Ok(outcomes)
+    }
+}
+
+/// A transaction whose commit waits for the disk, whatever the server's default is.
+async fn begin(connection: &mut PgConnection) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, StoreError> {
+    let mut transaction = connection.begin().await.map_err(doing("beginning a transaction"))?;
+    sqlx::query("set local synchronous_commit = on")
+        .execute(&mut *transaction)
+        .await
+        .map_err(doing("beginning a transaction"))?;
+    Ok(transaction)
+}
+
+fn is_timely(batch: &Batch, now_ms: i64) -> bool {
+    match batch.data {
+        Data::Samples { tick_ms, .. } => plausible(tick_ms, now_ms),
+        _ => true,
+    }
+}

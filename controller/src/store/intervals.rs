@@ -1,0 +1,91 @@
+//! Sets of sequence numbers as closed intervals: the arithmetic of the ledger, without SQL.
+//!
+//! Invariant: intervals ascend and neither overlap nor touch, so that equal sets are equal values.
+
+use std::fmt::Write as _;
+
+/// The largest number that an `int8multirange` can hold: its upper bounds are exclusive.
+pub const SEQ_MAX: u64 = i64::MAX as u64 - 1;
+
+/// A set of numbers up to [`SEQ_MAX`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IntervalSet(Vec<(u64, u64)>);
+
+impl IntervalSet {
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let after = self.0.partition_point(|(first, _)| *first <= number);
+        after > 0 && self.0[after - 1].1 >= number
+    }
+
+    /// Adds `first..=last`. Numbers above [`SEQ_MAX`] cannot be held and are left out.
+    pub fn insert(&mut self, first: u64, last: u64) {
+        let last = last.min(SEQ_MAX);
+        if first > last {
+            return;
+        }
+        // What overlaps or touches the new interval becomes part of it.
+        let from = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
+        let to = self.0.partition_point(|(begin, _)| *begin <= last.saturating_add(1));
+        let joined = match self.0.get(from..to) {
+            Some([one, .., other]) => (first.min(one.0), last.max(other.1)),
+            Some([one]) => (first.min(one.0), last.max(one.1)),
+            _ => (first, last),
+        };
+        self.0.splice(from..to, [joined]);
+    }
+
+    /// Takes `first..=last` out.
+    pub fn remove(&mut self, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        let pieces = self.0.iter().flat_map(|&(begin, end)| {
+            let before = (begin < first).then(|| (begin, end.min(first.saturating_sub(1))));
+            let after = (end > last).then(|| (begin.max(last.saturating_add(1)), end));
+            if end < first || begin > last { [Some((begin, end)), None] } else { [before, after] }
+        });
+        self.0 = pieces.flatten().collect();
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        for (first, last) in &other.0 {
+            self.insert(*first, *last);
+        }
+    }
+
+    /// How many intervals, not how many numbers.
+    #[must_use]
+    pub fn intervals(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
+    /// As Postgres writes an `int8multirange`: `{[1,4),[7,8)}`.
+    #[must_use]
+    pub fn to_multirange(&self) -> String {
+        let mut text = String::from("{");
+        for (index, (first, last)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(text, "{comma}[{first},{})", last + 1);
+        }
+        text.push('}');
+        text
+    }
+
+    /// The inverse of [`IntervalSet::to_multirange`]; none for text in any other form.
+    #[must_use]
+    pub fn from_multirange(text: &str) -> Option<Self> {
+        let inside = text.strip_prefix('{')?.strip_suffix('}')?;
+        let mut set = Self::default();
+        for range in inside.split_inclusive(')').map(|range| range.trim_start_matches(',')) {
+            let (first, end) = range.strip_prefix('[')?.strip_suffix(')')?.split_once(',')?;
+            set.insert(first.parse().ok()?, end.parse::<u64>().ok()?.checked_sub(1)?);
+        }
+        Some(set)
+    }
+}
+
+#[cfg(test)]
+#[path = "intervals_tests.rs"]
+mod tests;
