@@ -136,3 +136,75 @@ pub const PROBE_STACK_BYTES: usize = 64 * 1024;
 
 /// Questions in a row that the mount worker may leave unanswered before it is started anew.
 pub const MOUNT_WORKER_LATE: u32 = 3;
+// The session with the controller.
+
+/// A QUIC handshake: first packets go out after 0, 0.45 and 1.35 s. Beyond it the dial has failed.
+pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(3);
+
+/// From the handshake to the welcome; the controller gives its database three seconds.
+pub const WELCOME_WAIT: Duration = Duration::from_secs(5);
+
+/// Addresses of the controller's name that one dial tries, and the head start that each has.
+pub const ADDRESSES: usize = 4;
+pub const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
+
+/// Round trip assumed of a path never used: a controller that comes back is found soon.
+pub const FIRST_ROUND_TRIP: Duration = Duration::from_millis(150);
+
+/// Silence after which a connection is over, and how often it is broken to keep NATs open.
+pub const IDLE: Duration = Duration::from_secs(45);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Bytes that wait to be acknowledged by QUIC. Full: the lane waits, and the spool holds the rest.
+pub const SEND_WINDOW: u64 = 256 * 1024;
+
+/// Bytes of acks and answers that the controller may send ahead.
+pub const RECEIVE_WINDOW: u32 = 256 * 1024;
+
+/// First pause after a lost connection; it doubles with each failure.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// Longest pause in the first [`BACKOFF_PATIENCE`] of an outage, so that a host is online within
+/// five seconds of the controller's return; and after that.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(2);
+pub const BACKOFF_PATIENCE: Duration = Duration::from_secs(600);
+pub const BACKOFF_CAP_LATER: Duration = Duration::from_secs(60);
+
+/// Pause after a refusal that only an operator can undo, and after being superseded by a clone.
+pub const FINAL_RETRY: Duration = Duration::from_secs(60);
+
+/// A session that lasted this long was a good one: the next loss begins with the shortest pause.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Without an ack for this long, while batches wait for one, a fresh connection is dialled beside the
+/// old: after a blackout QUIC's own recovery takes as long again as the blackout. Doubles up to the
+/// cap while fresh connections bring no ack either, since then the database is slow, not the path.
+pub const STALL_WAIT: Duration = Duration::from_secs(10);
+pub const STALL_WAIT_CAP: Duration = Duration::from_secs(80);
+
+/// Batches sent and not acknowledged: an hour of ticks. Full: lanes wait for acks.
+pub const IN_FLIGHT: usize = 1_024;
+
+/// History fills behind the present in bursts: 50 batches a second, a day of ticks in six minutes.
+pub const REPLAY_BURST: usize = 10;
+pub const REPLAY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Control messages between their reader and what answers them. Full: the reader waits.
+pub const CONTROL_QUEUE: usize = 8;
+
+/// How often clock offset and round trip are measured.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// A renewal that was refused or not answered is tried again after this long; days are left.
+pub const RENEWAL_RETRY: Duration = Duration::from_secs(600);
+
+/// On stopping: the longest that unacknowledged batches and the goodbye may take together.
+pub const GOODBYE_WAIT: Duration = Duration::from_millis(500);
+/// Of that, for the batches.
+pub const FLUSH_WAIT: Duration = Duration::from_millis(400);
+
+/// An enrolment from connect to answer.
+pub const ENROL_WAIT: Duration = Duration::from_secs(15);
+
+/// The controller's time is written down when the last note is this old.
+pub const TIME_NOTE_EVERY: Duration = Duration::from_secs(3_600);

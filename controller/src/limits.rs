@@ -90,7 +90,7 @@ pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(3);
 pub const HELLO_WAIT: Duration = Duration::from_secs(3);
 
 /// One question to the directory, which asks the database. Beyond it the agent is told to try again.
-pub const DIRECTORY_WAIT: Duration = Duration::from_secs(5);
+pub const DIRECTORY_WAIT: Duration = Duration::from_secs(3);
 
 /// Sessions at once: the 10,000 that were measured, and room for those being replaced. Further
 /// attempts are refused, and agents try again.

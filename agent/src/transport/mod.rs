@@ -1,1 +1,73 @@
-//! The session with the controller: enrolment, connection, streams, acks, backoff.
+//! The session with the controller: dials, sends what the spool holds, drops what is acknowledged.
+//!
+//! - [`run`]: keeps one session up: backoff, a fresh connection beside a stalled one, goodbye.
+//! - `connection`: from an address to a welcome. `session`: a welcomed connection until its end.
+//! - `streams`: one uni stream for each class. `control`: acks, pings, renewal.
+//! - `in_flight`: what was sent and not acknowledged.
+//! - [`enrol`]: a join token becomes an identity. [`tls`], [`clock`]: whom and when to believe.
+//!
+//! Invariant: a batch leaves the spool only by an ack of the controller; whatever a connection
+//! loses, the next one sends again.
+
+mod backoff;
+pub mod clock;
+mod connection;
+mod control;
+pub mod enrol;
+mod in_flight;
+mod session;
+mod streams;
+mod supervisor;
+pub mod tls;
+
+pub use supervisor::run;
+
+use crate::identity::Store;
+use crate::inventory::Inventory;
+use crate::spool::Spool;
+use clock::Clock;
+use quinn::Endpoint;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Makes the endpoint of one dial. Each has a socket of its own: a path that has gone bad somewhere
+/// between is left behind with its port.
+pub type Sockets = Arc<dyn Fn() -> io::Result<Endpoint> + Send + Sync>;
+
+/// What the transport needs from the rest of the agent.
+#[derive(Clone)]
+pub struct Link {
+    pub identity: Arc<Store>,
+    pub spool: Spool,
+    pub inventory: Inventory,
+    pub clock: Arc<Clock>,
+    pub about: About,
+    pub sockets: Sockets,
+    /// Seeds the jitter of pauses and of the renewal.
+    pub seed: u64,
+}
+
+/// What a hello says of the host.
+#[derive(Debug, Clone)]
+pub struct About {
+    pub agent_version: String,
+    pub boot_id: String,
+    pub hostname: String,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Link").field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+/// UDP sockets of the host: both families, or IPv4 where there is no IPv6.
+#[must_use]
+pub fn udp_sockets() -> Sockets {
+    Arc::new(|| {
+        Endpoint::client((Ipv6Addr::UNSPECIFIED, 0).into())
+            .or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))
+    })
+}

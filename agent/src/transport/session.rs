@@ -1,0 +1,86 @@
+//! A welcomed connection until its end.
+
+use super::connection::Welcomed;
+use super::in_flight::InFlight;
+use super::streams::{self, Road};
+use super::{Link, control};
+use crate::batcher::push_documents;
+use crate::limits::{FLUSH_WAIT, GOODBYE_WAIT};
+use fleetlight_protocol::control::{AgentControl, Refusal, close};
+use fleetlight_protocol::uplink::Class;
+use quinn::{ConnectionError, VarInt};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The connection is gone.
+    Lost(String),
+    Refused(Refusal),
+    /// Another connection with this agent's key has taken over.
+    Superseded,
+    /// The agent stops, and has said so.
+    Goodbye,
+}
+
+impl Ended {
+    pub fn lost(error: impl std::fmt::Display) -> Self {
+        Self::Lost(error.to_string())
+    }
+
+    /// What the connection's end says, in preference to what a stream noticed of it.
+    fn or_closed(self, reason: Option<ConnectionError>) -> Self {
+        match (self, reason) {
+            (Self::Lost(_), Some(ConnectionError::ApplicationClosed(closed))) => {
+                if closed.error_code == VarInt::from_u32(close::SUPERSEDED) {
+                    return Self::Superseded;
+                }
+                Self::Lost(String::from_utf8_lossy(&closed.reason).into_owned())
+            }
+            (Self::Lost(_), Some(reason)) => Self::lost(reason),
+            (ended, _) => ended,
+        }
+    }
+}
+
+/// Sends what the spool holds and takes acks until the connection ends or `stop`.
+pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, stop: &CancellationToken) -> Ended {
+    let Welcomed { endpoint, connection, mut send, recv, welcome } = welcomed;
+    let head = *link.spool.head().borrow();
+    for (epoch, intervals) in &welcome.stored {
+        if *epoch == link.spool.epoch() {
+            intervals.iter().for_each(|(first, last)| link.spool.acked(*first, *last));
+        }
+    }
+    push_documents(&link.inventory.documents(&welcome.wanted), &link.spool);
+    let road = Road { connection: &connection, spool: &link.spool, in_flight, head };
+    let ended = tokio::select! {
+        biased;
+        ended = control::run(&mut send, recv, link, in_flight) => ended,
+        ended = streams::run(Class::Facts, road) => ended,
+        ended = streams::run(Class::Live, road) => ended,
+        ended = streams::run(Class::Replay, road) => ended,
+        () = flushed(in_flight, stop) => Ended::Goodbye,
+    };
+    if matches!(ended, Ended::Goodbye) {
+        let until = Instant::now() + GOODBYE_WAIT.saturating_sub(FLUSH_WAIT);
+        let said = async {
+            let goodbye = AgentControl::Goodbye { reason: "the agent stops".into() };
+            if control::write(&mut send, &goodbye).await.is_ok() && send.finish().is_ok() {
+                let _ = send.stopped().await;
+            }
+        };
+        let _ = timeout_at(until, said).await;
+        connection.close(VarInt::from_u32(close::DONE), b"the agent stops");
+        // The close is a packet that the endpoint has yet to send.
+        let _ = timeout_at(until, endpoint.wait_idle()).await;
+    }
+    ended.or_closed(connection.close_reason())
+}
+
+/// After `stop`, waits until what was sent is acknowledged, but not for long.
+async fn flushed(in_flight: &InFlight, stop: &CancellationToken) {
+    stop.cancelled().await;
+    let _ = timeout_at(Instant::now() + FLUSH_WAIT, in_flight.empty()).await;
+}
