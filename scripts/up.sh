@@ -130,12 +130,11 @@ start_controller() {
 
 # The real enrolment, as for any other host: a one-time token, a key made here, a certificate.
 enrol_this_machine() {
-  local identity token host=()
+  local identity token
   identity=$(find "$state/agent" -type f -name '*.pem' -mtime -$IDENTITY_DAYS 2>/dev/null | head -1)
   [ -z "$identity" ] || return 0
-  # An identity that was too old belongs to a host that is known: keep its history.
-  [ ! -d "$state/agent" ] || host=(--host "$(uname -n)")
-  token=$("$binaries/fleetlight-controller" join-token "${host[@]}" --config "$state/controller.toml") ||
+  # Bound to the name: should the host be known already, it keeps its history.
+  token=$("$binaries/fleetlight-controller" join-token --host "$(uname -n)" --config "$state/controller.toml") ||
     stop_with "no join token could be made for this machine's agent"
   "$binaries/fleetlight-agent" enrol --token "$token" --config "$state/agent.toml" 2>>"$state/log/agent.log" ||
     stop_with "this machine's agent could not be enrolled: $(tail -n 1 "$state/log/agent.log")"
