@@ -59,7 +59,7 @@ build_page() {
   stamp=dashboard-static/node_modules/.fleetlight
   # A full install serves for running, too.
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] && [ "$(cat "$stamp" 2>/dev/null)" != "${wanted%dev}" ]; then
-    (cd dashboard-static && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error ${omit:+--omit="$omit"})
+    (cd dashboard-static && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error ${omit:+--omit="$omit"}) || return
     printf '%s\n' "$wanted" >"$stamp"
   fi
   (cd dashboard-static && node build.mjs)
