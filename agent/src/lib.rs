@@ -6,6 +6,7 @@
 pub mod batcher;
 pub mod collectors;
 pub mod config;
+pub mod docker;
 pub mod identity;
 pub mod inventory;
 pub mod limits;

@@ -208,3 +208,49 @@ pub const ENROL_WAIT: Duration = Duration::from_secs(15);
 
 /// The controller's time is written down when the last note is this old.
 pub const TIME_NOTE_EVERY: Duration = Duration::from_secs(3_600);
+// Docker and its containers.
+
+/// The longest that one question to Docker may take. Beyond it the daemon counts as stuck and is
+/// dialled anew; the numbers of known containers do not need it.
+pub const DOCKER_CALL: Duration = Duration::from_secs(5);
+
+/// How often Docker is asked whether it still answers: its event stream is silent both when nothing
+/// happens and when it hangs. With [`DOCKER_CALL`] a hang is named within 10 s.
+pub const DOCKER_PING: Duration = Duration::from_secs(5);
+
+/// How often the whole list is compared with what the events told.
+pub const DOCKER_LIST: Duration = Duration::from_secs(60);
+
+/// First and longest pause before Docker is dialled again. The socket is local and the only one who
+/// waits is this host, so the pause carries no jitter.
+pub const DOCKER_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// Questions about containers that Docker gets at a time; more wait, so that a host with 200
+/// containers does not make it breathless at start.
+pub const DOCKER_QUESTIONS: usize = 8;
+
+/// The longest that the news of a death waits for the last log lines; then it goes without. Half of
+/// the 300 ms that a death may take to a browser.
+pub const LAST_LINES_WAIT: Duration = Duration::from_millis(150);
+
+/// Containers of one host that are looked at: several times the largest that we know of. More are
+/// left out.
+pub const CONTAINERS: usize = 2_048;
+
+/// Bytes kept of one log line before masking: enough that what is shown of it (400 characters) ends
+/// before the cut.
+pub const LOG_LINE_BYTES: usize = 4_096;
+
+/// Published ports kept of one container; more are left out.
+pub const PORTS: usize = 64;
+
+/// Files that the agent may hold open: seven a container. Raised to this or the hard limit.
+pub const OPEN_FILES: u64 = 65_536;
+
+/// Bytes read of one cgroup or `/proc` file. `memory.stat` has 2 KiB; `io.stat` of 100 devices 10.
+/// What is beyond is not seen.
+pub const CGROUP_FILE_BYTES: usize = 32 * 1024;
+
+/// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
+/// window.
+pub const DEATHS: usize = 256;

@@ -61,4 +61,9 @@ pub trait Collector: Send {
 
     /// Reads the source once. Must be safe to drop at any await.
     fn collect(&mut self, tick: Tick) -> impl Future<Output = Result<Vec<Row>, Unavailable>> + Send;
+
+    /// What is wrong although the last run gave rows: a part of the source does not answer.
+    fn trouble(&self) -> Option<Unavailable> {
+        None
+    }
 }

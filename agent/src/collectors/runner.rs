@@ -35,13 +35,14 @@ pub async fn run<C: Collector>(
                 reason: format!("{} has not answered within {} ms", C::NAME, deadline.as_millis()),
             })
         });
-        let (mut rows, state, reason) = match result {
-            Ok(rows) => (rows, CollectorState::Ok, String::new()),
-            Err(why) => (Vec::new(), why.state, why.reason),
+        let (mut rows, trouble) = match result {
+            Ok(rows) => (rows, collector.trouble()),
+            Err(why) => {
+                missed += u64::from(why.state != CollectorState::Absent);
+                (Vec::new(), Some(why))
+            }
         };
-        if matches!(state, CollectorState::Stuck | CollectorState::Failing) {
-            missed += 1;
-        }
+        let (state, reason) = trouble.map_or((CollectorState::Ok, String::new()), |why| (why.state, why.reason));
         rows.push(own_row::<C>(began - tick.due, began.elapsed(), missed));
         let mut readings = vec![Reading::Rows { collector: C::NAME, at_ms: tick.at_ms, rows }];
         readings.extend(health.change(state, reason));

@@ -1,1 +1,0 @@
-//! Collector of containers.

@@ -1,0 +1,114 @@
+//! What is known of one container. Pure.
+
+use super::crash_loop::{self, Death, Policy, Turn};
+use crate::docker::{ContainerId, Inspection, RestartPolicy};
+use fleetlight_protocol::document::{ContainerState, CrashLoop};
+use fleetlight_protocol::event::Fact;
+
+/// A signal sent by a person explains a death that follows within it: `docker stop` waits ten
+/// seconds unless told otherwise.
+pub const KILL_EXPLAINS_MS: i64 = 60_000;
+
+/// An event and the daemon's own record of the same death differ by less.
+const SAME_DEATH_MS: i64 = 2_000;
+
+/// A death that is not yet told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeathNews {
+    pub id: ContainerId,
+    pub name: String,
+    pub at_ms: i64,
+    pub exit_code: Option<i64>,
+    pub deliberate: bool,
+    pub turn: Option<Turn>,
+}
+
+/// Facts, history and what is suspected.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// As inspected, and as events changed it since.
+    pub facts: Option<Inspection>,
+    pub crash_loop: crash_loop::Watch,
+    pub last_lines: Vec<String>,
+    pub oom: bool,
+    pub killed_ms: Option<i64>,
+    pub last_death_ms: Option<i64>,
+    /// The last death was found by inspecting; its event may still come.
+    found_dead: bool,
+    /// Number of the last event.
+    pub changed: u64,
+}
+
+impl Known {
+    /// It runs since `at_ms`.
+    pub fn start(&mut self, at_ms: i64) {
+        self.crash_loop.started(at_ms);
+        (self.oom, self.killed_ms) = (false, None);
+        // Its pid is the former one until it has been inspected.
+        if let Some(facts) = &mut self.facts {
+            (facts.state, facts.pid, facts.started_ms) = (ContainerState::Running, None, Some(at_ms));
+        }
+    }
+
+    /// `None` if this death was told already.
+    pub fn die(&mut self, id: &ContainerId, name: &str, at_ms: i64, exit_code: Option<i64>) -> Option<DeathNews> {
+        if let Some(facts) = &mut self.facts {
+            (facts.state, facts.pid) = (ContainerState::Exited, None);
+            (facts.exit_code, facts.finished_ms) = (exit_code, Some(at_ms));
+        }
+        let found = std::mem::take(&mut self.found_dead);
+        if found && self.last_death_ms.is_some_and(|last| (at_ms - last).abs() < SAME_DEATH_MS) {
+            return None;
+        }
+        Some(self.news(id, name, at_ms, exit_code))
+    }
+
+    fn news(&mut self, id: &ContainerId, name: &str, at_ms: i64, exit_code: Option<i64>) -> DeathNews {
+        let deliberate = self.killed_ms.take().is_some_and(|killed| at_ms - killed < KILL_EXPLAINS_MS);
+        self.last_death_ms = Some(at_ms);
+        let policy = match self.facts.as_ref().map(|facts| facts.restart_policy) {
+            Some(RestartPolicy::Always | RestartPolicy::UnlessStopped) => Policy::Always,
+            Some(RestartPolicy::OnFailure) => Policy::OnFailure,
+            Some(RestartPolicy::No) | None => Policy::None,
+        };
+        let turn = self.crash_loop.died(Death { at_ms, exit_code, deliberate, policy });
+        DeathNews { id: id.clone(), name: name.to_owned(), at_ms, exit_code, deliberate, turn }
+    }
+
+    /// A death that Docker knows of and no event told.
+    pub fn missed_death(&mut self, found: &Inspection) -> Option<DeathNews> {
+        let at_ms = found.finished_ms.filter(|at| self.last_death_ms.is_none_or(|last| at - last > SAME_DEATH_MS))?;
+        let news = self.news(&found.id, &found.name, at_ms, found.exit_code);
+        self.found_dead = true;
+        if let (ContainerState::Running, Some(started_ms)) = (found.state, found.started_ms) {
+            self.crash_loop.started(started_ms);
+        }
+        Some(news)
+    }
+
+    /// Paused or going on; gives back the fact that says so.
+    pub fn becomes(&mut self, state: ContainerState, fact: Fact) -> Option<Fact> {
+        self.facts.iter_mut().for_each(|facts| facts.state = state);
+        Some(fact)
+    }
+
+    /// A turn of the crash loop as a fact.
+    pub fn turned(&self, turn: Turn) -> Fact {
+        match (turn, self.looping()) {
+            (Turn::Began, Some(CrashLoop { deaths, window_seconds, last_exit_code, last_lines })) => {
+                Fact::CrashLoopBegan { deaths, window_seconds, last_exit_code, last_lines }
+            }
+            _ => Fact::CrashLoopEnded,
+        }
+    }
+
+    /// The crash loop, if there is one.
+    pub fn looping(&self) -> Option<CrashLoop> {
+        self.crash_loop.is_looping().then(|| CrashLoop {
+            deaths: self.crash_loop.deaths(),
+            window_seconds: (crash_loop::WINDOW_MS / 1_000) as u32,
+            last_exit_code: self.crash_loop.last_exit_code(),
+            last_lines: self.last_lines.clone(),
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Docker: the only module that speaks to the daemon, and the only one that knows bollard.
+//!
+//! It gives plain values ([`Inspection`], [`DaemonEvent`] …), unmasked but without environment and
+//! arguments, so that it can move into a process of its own behind typed messages. Everything is
+//! read only. Every call has a deadline ([`limits::DOCKER_CALL`]). Ids go into request paths, so
+//! they are newtypes that can hold nothing else ([`ContainerId`], [`ImageId`]). The statistics API
+//! is not used: a request costs the daemon 11–18 ms and a second of waiting; see
+//! [`crate::collectors::containers`].
+
+mod answer;
+mod id;
+mod socket;
+
+pub use answer::{Change, DaemonEvent, Inspection, Listed, Network, RestartPolicy};
+pub use id::{ContainerId, ImageId};
+
+use crate::limits;
+use bollard::errors::Error;
+use bollard::query_parameters::{EventsOptions, ListContainersOptionsBuilder, LogsOptionsBuilder};
+use fleetlight_protocol::document::CollectorState;
+use fleetlight_protocol::limits::LAST_LINES;
+use futures_util::{Stream, StreamExt};
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why Docker gave no answer; the message says what happened, on what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DockerError {
+    #[error("Docker is not installed or its socket {} does not exist", .0.display())]
+    NoSocket(PathBuf),
+    #[error("{0}")]
+    Denied(String),
+    #[error("nobody listens on {}: start Docker (systemctl start docker)", .0.display())]
+    NotRunning(PathBuf),
+    /// It accepts and does not answer.
+    #[error("Docker at {} has not answered {call} within {} ms: look at `journalctl -u docker`; numbers of known containers go on", .socket.display(), .within.as_millis())]
+    Silent { socket: PathBuf, call: &'static str, within: Duration },
+    #[error("the container does not exist any more")]
+    Gone,
+    #[error("Docker refused {call} ({status}): {message}")]
+    Refused { call: &'static str, status: u16, message: String },
+    #[error("Docker's answer to {call} was cut or not understood: {message}")]
+    Broken { call: &'static str, message: String },
+}
+
+impl DockerError {
+    /// As the state of a collector.
+    #[must_use]
+    pub fn state(&self) -> CollectorState {
+        match self {
+            Self::NoSocket(_) => CollectorState::Absent,
+            Self::Silent { .. } => CollectorState::Stuck,
+            _ => CollectorState::Failing,
+        }
+    }
+
+    /// Whether the daemon as a whole is in trouble, not this one question.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        !matches!(self, Self::Gone | Self::Refused { .. } | Self::Broken { .. })
+    }
+
+    fn of(call: &'static str, error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code: 404 | 409, .. } => Self::Gone,
+            Error::DockerResponseServerError { status_code: status, message } => {
+                Self::Refused { call, status, message }
+            }
+            other => Self::Broken { call, message: other.to_string() },
+        }
+    }
+}
+
+/// What of the daemon's events is asked for; the rest (exec of health checks) would be noise.
+const EVENTS: [&str; 11] =
+    ["create", "start", "die", "oom", "kill", "destroy", "pause", "unpause", "rename", "health_status", "update"];
+
+/// A daemon that answered. Each call dials the socket anew, which costs some 50 µs; clones share nothing else.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    socket: PathBuf,
+    client: bollard::Docker,
+}
+
+impl Docker {
+    /// Finds out whether Docker is there, may be asked, and which version both speak.
+    ///
+    /// # Errors
+    /// Every kind but [`DockerError::Gone`].
+    pub async fn connect(socket: &Path) -> Result<Self, DockerError> {
+        socket::probe(socket).await?;
+        let address = socket.to_string_lossy();
+        let seconds = limits::DOCKER_CALL.as_secs();
+        let client = bollard::Docker::connect_with_unix(&address, seconds, bollard::API_DEFAULT_VERSION)
+            .map_err(|error| DockerError::of("connect", error))?;
+        let version = Box::pin(client.negotiate_version());
+        let client = deadline(socket, "version", version).await?;
+        Ok(Self { socket: socket.to_owned(), client })
+    }
+
+    async fn ask<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, DockerError> {
+        deadline(&self.socket, call, answer).await
+    }
+
+    /// Whether it still answers.
+    ///
+    /// # Errors
+    /// As [`DockerError`] says.
+    pub async fn ping(&self) -> Result<(), DockerError> {
+        self.ask("ping", self.client.ping()).await.map(|_| ())
+    }
+
+    /// All containers, running or not; at most [`limits::CONTAINERS`].
+    ///
+    /// # Errors
+    /// As [`DockerError`] says.
+    pub async fn list(&self) -> Result<Vec<Listed>, DockerError> {
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let listed = self.ask("list", self.client.list_containers(Some(options))).await?;
+        Ok(listed.into_iter().filter_map(answer::listed).take(limits::CONTAINERS).collect())
+    }
+
+    /// One container.
+    ///
+    /// # Errors
+    /// [`DockerError::Gone`] if it does not exist.
+    pub async fn inspect(&self, id: &ContainerId) -> Result<Inspection, DockerError> {
+        let found = self.ask("inspect", self.client.inspect_container(id.as_str(), None)).await?;
+        answer::inspection(found)
+            .ok_or_else(|| DockerError::Broken { call: "inspect", message: format!("{id} without id or state") })
+    }
+
+    /// Bytes of an image, all its layers.
+    ///
+    /// # Errors
+    /// [`DockerError::Gone`] if it does not exist.
+    pub async fn image_bytes(&self, image: &ImageId) -> Result<Option<u64>, DockerError> {
+        let found = self.ask("image", self.client.inspect_image(image.as_str())).await?;
+        Ok(found.size.and_then(|size| u64::try_from(size).ok()))
+    }
+
+    /// The last lines of both streams, oldest first, unmasked: at most [`LAST_LINES`], each of at most
+    /// [`limits::LOG_LINE_BYTES`].
+    ///
+    /// # Errors
+    /// [`DockerError::Gone`], and [`DockerError::Refused`] where the log driver keeps nothing.
+    pub async fn last_lines(&self, id: &ContainerId) -> Result<Vec<Vec<u8>>, DockerError> {
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LAST_LINES.to_string()).build();
+        let mut frames = self.client.logs(id.as_str(), Some(options));
+        self.ask("logs", async move {
+            let mut tail = answer::Tail::default();
+            while let Some(frame) = frames.next().await {
+                tail.push(&frame?.into_bytes());
+            }
+            Ok(tail.lines())
+        })
+        .await
+    }
+
+    /// Events of containers from `since_ns` (nanoseconds since the Unix epoch) on. The daemon keeps
+    /// the last 256 events for those who come late.
+    pub fn events(&self, since_ns: i64) -> impl Stream<Item = Result<DaemonEvent, DockerError>> + Send + use<> {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let filters = HashMap::from([("type".to_owned(), list(&["container"])), ("event".to_owned(), list(&EVENTS))]);
+        let since = format!("{}.{:09}", since_ns.div_euclid(1_000_000_000), since_ns.rem_euclid(1_000_000_000));
+        let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
+        self.client.events(Some(options)).filter_map(|message| async move {
+            match message {
+                Ok(message) => answer::event(message).map(Ok),
+                Err(error) => Some(Err(DockerError::of("events", error))),
+            }
+        })
+    }
+}
+
+async fn deadline<T>(
+    socket: &Path,
+    call: &'static str,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DockerError> {
+    let within = limits::DOCKER_CALL;
+    let silent = || DockerError::Silent { socket: socket.to_owned(), call, within };
+    match tokio::time::timeout(within, answer).await {
+        Err(_) | Ok(Err(Error::RequestTimeoutError)) => Err(silent()),
+        Ok(Err(error)) => Err(DockerError::of(call, error)),
+        Ok(Ok(answer)) => Ok(answer),
+    }
+}
+
+#[cfg(test)]
+#[path = "docker_tests.rs"]
+mod tests;
