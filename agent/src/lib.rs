@@ -7,11 +7,16 @@ pub mod batcher;
 pub mod collectors;
 pub mod config;
 pub mod docker;
+pub mod failure;
 pub mod identity;
 pub mod inventory;
 pub mod limits;
 pub mod mask;
+pub mod run;
 pub mod spool;
 pub mod tick;
 pub mod transport;
 pub mod workers;
+
+pub use failure::Failure;
+pub use run::{enrol, run};

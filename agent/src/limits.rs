@@ -254,3 +254,7 @@ pub const CGROUP_FILE_BYTES: usize = 32 * 1024;
 /// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
 /// window.
 pub const DEATHS: usize = 256;
+// Stopping.
+
+/// The longest that a stop waits for tasks: systemd kills after ten times that.
+pub const STOP_WAIT: std::time::Duration = std::time::Duration::from_secs(3);

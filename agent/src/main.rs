@@ -1,1 +1,91 @@
-fn main() {}
+//! `fleetlight-agent`: reads the command line, then hands over to the library.
+
+use clap::{Parser, Subcommand};
+use fleetlight_agent::config::AgentConfig;
+use fleetlight_agent::{Failure, workers};
+use fleetlight_protocol::join_token::JoinToken;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Streams this host's telemetry to its Fleetlight controller.
+#[derive(Debug, Parser)]
+#[command(name = "fleetlight-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Collect and stream until stopped.
+    Run(ConfigFile),
+    /// Make this host's key and have the controller certify it.
+    Enrol {
+        /// The join token that the controller printed.
+        #[arg(long)]
+        token: JoinToken,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Read the configuration, say what is wrong with it, start nothing.
+    CheckConfig(ConfigFile),
+    /// Answers for file systems, for the agent itself.
+    #[command(hide = true)]
+    MountWorker,
+    /// Answers for NVML, for the agent itself.
+    #[command(hide = true)]
+    NvmlWorker {
+        #[arg(long)]
+        library: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// Configuration, TOML; without it /etc/fleetlight/agent.toml if that exists.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().verb {
+        // Workers are many, small and without a runtime: they come before anything else.
+        Verb::MountWorker => workers::mounts::serve(),
+        Verb::NvmlWorker { library } => workers::nvml::serve(&library),
+        Verb::Run(file) => conclude(run(file.config.as_deref())),
+        Verb::Enrol { token, config } => conclude(enrol(&token, config.config.as_deref())),
+        Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
+    }
+}
+
+fn conclude(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("fleetlight-agent: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<AgentConfig, Failure> {
+    AgentConfig::load(file).map_err(|error| Failure::Config(error.to_string()))
+}
+
+fn run(file: Option<&Path>) -> Result<(), Failure> {
+    let config = load(file)?;
+    log_to_stderr();
+    fleetlight_agent::run(config)
+}
+
+fn enrol(token: &JoinToken, file: Option<&Path>) -> Result<(), Failure> {
+    let config = load(file)?;
+    log_to_stderr();
+    fleetlight_agent::enrol(token, &config)
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("FLEETLIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

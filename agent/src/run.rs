@@ -1,0 +1,132 @@
+//! Joins the agent's parts by bounded channels and waits for the signal to stop.
+
+use crate::batcher;
+use crate::collectors::names::ContainerNames;
+use crate::collectors::{self, Outbox, Reading};
+use crate::config::AgentConfig;
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::inventory::Inventory;
+use crate::limits::{READINGS, STOP_WAIT};
+use crate::spool::Spool;
+use crate::tick::wall_ms;
+use crate::transport;
+use fleetlight_protocol::event::{Event, Fact, Severity};
+use fleetlight_protocol::join_token::JoinToken;
+use fleetlight_protocol::samples::EntityKind;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Collects and streams until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure`] if the host is not enrolled or the runtime cannot start.
+pub fn run(config: AgentConfig) -> Result<(), Failure> {
+    let identity = Identity::load(&config.state_dir).map_err(|error| {
+        Failure::Config(format!(
+            "{error}; enrol this host first: fleetlight-agent enrol --token <token from the controller>"
+        ))
+    })?;
+    block_on(async move {
+        let stop = CancellationToken::new();
+        stop_on_signal(stop.clone())?;
+        serve(Arc::new(config), identity, stop).await;
+        Ok(())
+    })
+}
+
+/// Makes a key, has it certified, writes both into the state folder.
+///
+/// # Errors
+/// [`Failure`] with the controller's words, or what stands in the way here.
+pub fn enrol(token: &JoinToken, config: &AgentConfig) -> Result<(), Failure> {
+    block_on(async {
+        let enrolled = transport::enrol(token, &config.state_dir).await;
+        let name = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        println!("enrolled as {name}; start the agent: fleetlight-agent run");
+        Ok(())
+    })
+}
+
+/// One thread: the agent waits far more than it works, and each thread costs memory.
+fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+        .map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(task)
+}
+
+fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Other(format!("cannot listen for signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+async fn serve(config: Arc<AgentConfig>, identity: Identity, stop: CancellationToken) {
+    let (inventory, spool) = (Inventory::default(), Spool::default());
+    let (outbox, readings) = mpsc::channel(READINGS);
+    let tasks = TaskTracker::new();
+    started(&outbox).await;
+    collect(&tasks, &config, &identity, outbox, &stop);
+    tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
+    tasks.spawn(transport::run(identity, config.state_dir.clone(), spool, inventory, stop.clone()));
+    tasks.close();
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    if tokio::time::timeout(STOP_WAIT, tasks.wait()).await.is_err() {
+        tracing::warn!("a task has not ended within {STOP_WAIT:?} and is dropped");
+    }
+}
+
+async fn started(outbox: &Outbox) {
+    let event = Event {
+        id: Uuid::now_v7(),
+        at_ms: wall_ms(),
+        kind: EntityKind::Host,
+        key: String::new(),
+        subject: "agent".into(),
+        severity: Severity::Info,
+        fact: Fact::AgentStarted { version: env!("CARGO_PKG_VERSION").into() },
+    };
+    // The batcher starts after this: the channel has room.
+    let _ = outbox.send(Reading::Events(vec![event])).await;
+}
+
+fn collect(
+    tasks: &TaskTracker,
+    config: &Arc<AgentConfig>,
+    identity: &Identity,
+    outbox: Outbox,
+    stop: &CancellationToken,
+) {
+    let interval = config.interval();
+    // A host's phase is its own and stays: no herd, and the same place in every interval.
+    let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
+    tracing::info!(interval_ms = config.interval_ms, phase_ms = phase.as_millis() as u64, "sampling");
+    let names = Arc::new(ContainerNames::default());
+    let host = collectors::host::Host::new(config, outbox.clone());
+    let mounts = collectors::mounts::Mounts::new(config, outbox.clone());
+    let gpu = collectors::gpu::Gpu::new(config, outbox.clone(), Arc::clone(&names));
+    let (containers, watch) = collectors::containers::spawn(config, outbox.clone(), names, stop.clone());
+    tasks.spawn(collectors::run(host, interval, phase, outbox.clone(), stop.clone()));
+    tasks.spawn(collectors::run(mounts, interval, phase, outbox.clone(), stop.clone()));
+    tasks.spawn(collectors::run(gpu, interval, phase, outbox.clone(), stop.clone()));
+    tasks.spawn(collectors::run(containers, interval, phase, outbox, stop.clone()));
+    tasks.spawn(watch);
+}
