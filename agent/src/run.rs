@@ -5,12 +5,13 @@ use crate::collectors::names::ContainerNames;
 use crate::collectors::{self, Outbox, Reading};
 use crate::config::AgentConfig;
 use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
 use crate::limits::{READINGS, STOP_WAIT};
 use crate::spool::Spool;
 use crate::tick::wall_ms;
-use crate::transport;
+use crate::transport::clock::Clock;
+use crate::transport::{self, About, Link};
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
@@ -28,15 +29,17 @@ use uuid::Uuid;
 /// # Errors
 /// [`Failure`] if the host is not enrolled or the runtime cannot start.
 pub fn run(config: AgentConfig) -> Result<(), Failure> {
-    let identity = Identity::load(&config.state_dir).map_err(|error| {
+    let identity = Identity::load(&config.state_dir).map_err(|error| Failure::Config(error.to_string()))?;
+    let identity = identity.ok_or_else(|| {
         Failure::Config(format!(
-            "{error}; enrol this host first: fleetlight-agent enrol --token <token from the controller>"
+            "this host is not enrolled ({} holds no identity); make a join token on the controller's page, then: fleetlight-agent enrol --token <token>",
+            config.state_dir.display()
         ))
     })?;
     block_on(async move {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
-        serve(Arc::new(config), identity, stop).await;
+        serve(&Arc::new(config), identity, stop).await;
         Ok(())
     })
 }
@@ -46,12 +49,21 @@ pub fn run(config: AgentConfig) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] with the controller's words, or what stands in the way here.
 pub fn enrol(token: &JoinToken, config: &AgentConfig) -> Result<(), Failure> {
+    let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let host =
+        transport::enrol::Host { hostname: kernel(config, "hostname"), machine: transport::enrol::machine(&machine_id) };
     block_on(async {
-        let enrolled = transport::enrol(token, &config.state_dir).await;
-        let name = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        println!("enrolled as {name}; start the agent: fleetlight-agent run");
+        let enrolled = transport::enrol::enrol(token, &config.state_dir, host, Arc::new(wall_ms)).await;
+        let identity = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        println!("enrolled as {}; start the agent: fleetlight-agent run", identity.host_name);
         Ok(())
     })
+}
+
+/// A line of `/proc/sys/kernel`.
+fn kernel(config: &AgentConfig, name: &str) -> String {
+    let path = config.proc_root.join("sys/kernel").join(name);
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 /// One thread: the agent waits far more than it works, and each thread costs memory.
@@ -78,14 +90,29 @@ fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(config: Arc<AgentConfig>, identity: Identity, stop: CancellationToken) {
+async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: CancellationToken) {
     let (inventory, spool) = (Inventory::default(), Spool::default());
     let (outbox, readings) = mpsc::channel(READINGS);
     let tasks = TaskTracker::new();
     started(&outbox).await;
-    collect(&tasks, &config, &identity, outbox, &stop);
+    // A host's phase is its own and stays: no herd, and the same place in every interval.
+    let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
+    collect(&tasks, config, phase, outbox, &stop);
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
-    tasks.spawn(transport::run(identity, config.state_dir.clone(), spool, inventory, stop.clone()));
+    let link = Link {
+        seed: identity.agent_id.as_u128() as u64,
+        identity: Arc::new(identity::Store::new(config.state_dir.clone(), identity)),
+        spool,
+        inventory,
+        clock: Arc::new(Clock::load(&config.state_dir, Arc::new(wall_ms))),
+        about: About {
+            agent_version: env!("CARGO_PKG_VERSION").into(),
+            boot_id: kernel(config, "random/boot_id"),
+            hostname: kernel(config, "hostname"),
+        },
+        sockets: transport::udp_sockets(),
+    };
+    tasks.spawn(transport::run(link, stop.clone()));
     tasks.close();
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -111,18 +138,16 @@ async fn started(outbox: &Outbox) {
 fn collect(
     tasks: &TaskTracker,
     config: &Arc<AgentConfig>,
-    identity: &Identity,
+    phase: Duration,
     outbox: Outbox,
     stop: &CancellationToken,
 ) {
     let interval = config.interval();
-    // A host's phase is its own and stays: no herd, and the same place in every interval.
-    let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
     tracing::info!(interval_ms = config.interval_ms, phase_ms = phase.as_millis() as u64, "sampling");
     let names = Arc::new(ContainerNames::default());
     let host = collectors::host::Host::new(config, outbox.clone());
     let mounts = collectors::mounts::Mounts::new(config, outbox.clone());
-    let gpu = collectors::gpu::Gpu::new(config, outbox.clone(), Arc::clone(&names));
+    let gpu = collectors::gpu::GpuCollector::new(config, Arc::clone(&names), outbox.clone());
     let (containers, watch) = collectors::containers::spawn(config, outbox.clone(), names, stop.clone());
     tasks.spawn(collectors::run(host, interval, phase, outbox.clone(), stop.clone()));
     tasks.spawn(collectors::run(mounts, interval, phase, outbox.clone(), stop.clone()));
