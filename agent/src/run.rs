@@ -50,8 +50,10 @@ pub fn run(config: AgentConfig) -> Result<(), Failure> {
 /// [`Failure`] with the controller's words, or what stands in the way here.
 pub fn enrol(token: &JoinToken, config: &AgentConfig) -> Result<(), Failure> {
     let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let host =
-        transport::enrol::Host { hostname: kernel(config, "hostname"), machine: transport::enrol::machine(&machine_id) };
+    let host = transport::enrol::Host {
+        hostname: kernel(config, "hostname"),
+        machine: transport::enrol::machine(&machine_id),
+    };
     block_on(async {
         let enrolled = transport::enrol::enrol(token, &config.state_dir, host, Arc::new(wall_ms)).await;
         let identity = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
@@ -135,13 +137,7 @@ async fn started(outbox: &Outbox) {
     let _ = outbox.send(Reading::Events(vec![event])).await;
 }
 
-fn collect(
-    tasks: &TaskTracker,
-    config: &Arc<AgentConfig>,
-    phase: Duration,
-    outbox: Outbox,
-    stop: &CancellationToken,
-) {
+fn collect(tasks: &TaskTracker, config: &Arc<AgentConfig>, phase: Duration, outbox: Outbox, stop: &CancellationToken) {
     let interval = config.interval();
     tracing::info!(interval_ms = config.interval_ms, phase_ms = phase.as_millis() as u64, "sampling");
     let names = Arc::new(ContainerNames::default());

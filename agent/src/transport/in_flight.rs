@@ -57,10 +57,8 @@ impl InFlight {
     pub async fn stalled(&self, wait: Duration) {
         let mut state = self.0.subscribe();
         loop {
-            let since = match state.wait_for(|state| state.waiting_since.is_some()).await {
-                Ok(state) => state.waiting_since,
-                Err(_) => return std::future::pending().await,
-            };
+            let waiting = state.wait_for(|state| state.waiting_since.is_some()).await.map(|state| state.waiting_since);
+            let Ok(since) = waiting else { return std::future::pending().await };
             let Some(since) = since else { continue };
             tokio::select! {
                 biased;
