@@ -12,10 +12,10 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 readonly port=${PORT:-7070} session_port=${SESSION_PORT:-7443} address=${ADDRESS:-} profile=${PROFILE:-dev}
-# initdb on a slow disk takes some 10 s; replaying the log after a crash may take longer.
-readonly READY_SECONDS=120
+# As long as the controller gives its Postgres to recover after a crash (limits.rs), and some more.
+readonly READY_SECONDS=330
 # The agent has nothing to flush; the controller stops Postgres, which writes a checkpoint.
-readonly AGENT_STOP_SECONDS=10 CONTROLLER_STOP_SECONDS=30
+readonly AGENT_STOP_SECONDS=10 CONTROLLER_STOP_SECONDS=45
 # A certificate may be renewed for 30 days after its seven; an identity that lay longer is of no use.
 readonly IDENTITY_DAYS=36
 
@@ -58,7 +58,8 @@ check_ports() {
 
 build() {
   say "Building controller and agent (profile $profile; the first time takes some minutes)"
-  cargo build --quiet --locked --profile "$profile" -p fleetlight-controller -p fleetlight-agent
+  # For the whole workspace, so that the tests find everything built with the same features.
+  cargo build --quiet --locked --profile "$profile" --workspace --bins
   local folder=$profile
   [ "$profile" = dev ] && folder=debug
   binaries=$(target_dir)/$folder
@@ -130,9 +131,8 @@ start_controller() {
 
 # The real enrolment, as for any other host: a one-time token, a key made here, a certificate.
 enrol_this_machine() {
-  local identity token
-  identity=$(find "$state/agent" -type f -name '*.pem' -mtime -$IDENTITY_DAYS 2>/dev/null | head -1)
-  [ -z "$identity" ] || return 0
+  local token
+  [ -z "$(find "$state/agent/identity.json" -mtime -$IDENTITY_DAYS 2>/dev/null)" ] || return 0
   # Bound to the name: should the host be known already, it keeps its history.
   token=$("$binaries/fleetlight-controller" join-token --host "$(uname -n)" --config "$state/controller.toml") ||
     stop_with "no join token could be made for this machine's agent"
