@@ -254,3 +254,27 @@ pub const SERIES_BUCKETS: usize = 1_200;
 pub const SERIES_METRICS: usize = 16;
 pub const SERIES_KEYS: usize = 512;
 pub const SERIES_ROWS: usize = 400_000;
+
+// Ingest.
+
+/// Rows of samples that may wait for the database, some 30 MB: a minute of 1,000 small hosts, an
+/// hour of ten. Full: batches are shown but not stored, and their agents send them again later.
+pub const PILE_ROWS: u32 = 150_000;
+/// How long a flush waits for company: its transaction costs about as much for one as for many.
+pub const GATHER_FOR: Duration = Duration::from_millis(50);
+/// Rows and batches of one flush; the rest goes into the next one.
+pub const FLUSH_ROWS: u32 = 20_000;
+pub const FLUSH_BATCHES: usize = 2_000;
+/// Pauses between attempts to reach the database: doubling from the first to the longest.
+pub const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub const RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long a stopping controller goes on trying to store what it holds. Beyond it, the agents
+/// hold it.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
+/// Between two rounds of asking agents to connect again: a database that stays too slow must not
+/// end all sessions all the time.
+pub const RECONNECT_PAUSE: Duration = Duration::from_secs(15);
+/// How often partitions are made and old data is forgotten.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How often documents are looked for that a restarted agent has not confirmed.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(15);

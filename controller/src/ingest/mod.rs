@@ -1,5 +1,77 @@
-//! Inbound batches → one transaction → acks; the live view is fed in passing.
+//! Inbound batches → live view → one transaction → acks.
+//!
+//! Two stages, so that the live view never waits for the database:
+//!
+//! 1. [`feed`] takes what transport hands over, shows it to the live view at once, and lays it on a
+//!    bounded pile.
+//! 2. [`flusher`] takes from the pile for [`crate::limits::GATHER_FOR`] or until it has enough,
+//!    stores all of it in one transaction, and acks. While the database is away it tries again with
+//!    growing pauses and keeps what it holds.
+//!
+//! When the pile is full, further batches are shown but not laid on it, and not acked: their agents
+//! hold them. Waiting instead would stop the live view with the database, and blocking single agents
+//! would stop theirs. Agents send only at a connect what was not acked, so whose batches were left
+//! out is remembered; once there is room again their sessions are ended, they connect anew, learn
+//! from the welcome what is stored, and send the rest.
+//!
+//! A batch that the database refuses must not stop the others: the flush is halved until the
+//! offender is alone; that one is counted in quarantine, marked as never to come, acked and logged.
 
+mod feed;
+mod flusher;
+mod pile;
+mod retry;
 mod sink;
+mod upkeep;
 
 pub use sink::LiveSink;
+
+use crate::store::Store;
+use crate::transport::{Inbound, WallClock};
+use pile::Pile;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Ends the session of an agent that is to connect again, and send what was not stored.
+pub type Reconnect = Arc<dyn Fn(Uuid) + Send + Sync>;
+
+/// Everything that ingest needs.
+pub struct Ingest<L> {
+    pub store: Store,
+    pub live: Arc<L>,
+    pub clock: WallClock,
+    pub reconnect: Reconnect,
+}
+
+impl<L> std::fmt::Debug for Ingest<L> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Ingest").finish_non_exhaustive()
+    }
+}
+
+impl<L: LiveSink> Ingest<L> {
+    /// Runs until `inbound` closes and what it brought is stored; if the database is away then,
+    /// for [`crate::limits::DRAIN_WAIT`] at most. Upkeep of the store runs beside.
+    pub async fn run(self, inbound: mpsc::Receiver<Inbound>) {
+        let (pile, piled) = Pile::new();
+        let draining = CancellationToken::new();
+        let flusher = flusher::Flusher {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            reconnect: self.reconnect,
+            pile: pile.owed(),
+            draining: draining.clone(),
+        };
+        let upkeep = tokio::spawn(upkeep::run(self.store, self.live.clone(), self.clock, draining.clone()));
+        let flushing = tokio::spawn(flusher.run(piled));
+        feed::run(inbound, &*self.live, pile).await;
+        draining.cancel();
+        for (task, name) in [(flushing, "flushing"), (upkeep, "upkeep")] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the task for {name} failed");
+            }
+        }
+    }
+}

@@ -5,12 +5,10 @@ use super::partitions::hour_of;
 use super::quarantine::{self, Reason};
 use super::samples::{Rows, plausible};
 use super::{Store, StoreError, documents, doing, entities, events, lock};
-use crate::limits::FLUSH_WAIT;
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
 use sqlx::{Connection, PgConnection};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 /// One batch of one agent.
@@ -65,17 +63,15 @@ impl Store {
             Data::Samples { tick_ms, .. } if plausible(tick_ms, now_ms) => Some(hour_of(tick_ms)),
             _ => None,
         });
-        self.within(async |connection| {
-            self.ensure_hours(ticks.clone()).await?;
-            self.flush_on(connection, batches, now_ms).await
-        })
-        .await
-        .inspect_err(|error| {
-            // Perhaps somebody dropped a partition that we believe in.
-            if error.is_refusal() {
-                lock(&self.known.hours).clear();
-            }
-        })
+        self.ensure_hours(ticks).await?;
+        self.within("storing batches", async |connection| self.flush_on(connection, batches, now_ms).await)
+            .await
+            .inspect_err(|error| {
+                // Perhaps somebody dropped a partition that we believe in.
+                if error.is_refusal() {
+                    lock(&self.known.hours).clear();
+                }
+            })
     }
 
     /// Gives a batch up that the database refuses: counted in quarantine, marked as never to come.
@@ -83,7 +79,7 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn refuse(&self, batch: &Batch, why: &str, now_ms: i64) -> Result<(), StoreError> {
-        self.within(async |connection| {
+        self.within("giving a batch up", async |connection| {
             let mut transaction = begin(connection).await?;
             let mut ledger = Ledger::lock(&mut transaction, std::slice::from_ref(batch), now_ms).await?;
             ledger.evict(batch);
@@ -92,22 +88,6 @@ impl Store {
             transaction.commit().await.map_err(doing("committing"))
         })
         .await
-    }
-
-    /// Runs `work` on a connection, for a bounded time. One that does not answer is closed, not
-    /// handed to the next caller.
-    async fn within<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(doing("reaching the database"))?;
-        match timeout(FLUSH_WAIT, work(&mut connection)).await {
-            Ok(done) => done,
-            Err(_) => {
-                drop(connection.detach());
-                Err(StoreError::Late { doing: "storing batches", waited: FLUSH_WAIT })
-            }
-        }
     }
 
     async fn flush_on(

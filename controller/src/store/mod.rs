@@ -28,13 +28,14 @@ pub mod series;
 pub mod tables;
 pub mod upkeep;
 
-use crate::limits::{STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
+use crate::limits::{FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::timeout;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -112,6 +113,23 @@ impl Store {
         }
         MIGRATIONS.run(&pool).await?;
         Ok(Self { pool, known: Arc::default() })
+    }
+
+    /// Runs `work` on a connection, for a bounded time. One that does not answer is closed, not
+    /// handed to the next caller.
+    async fn within<T>(
+        &self,
+        what: &'static str,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(doing("reaching the database"))?;
+        match timeout(FLUSH_WAIT, work(&mut connection)).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(connection.detach());
+                Err(StoreError::Late { doing: what, waited: FLUSH_WAIT })
+            }
+        }
     }
 
     /// Closes all connections, waiting for those in use.

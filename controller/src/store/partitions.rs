@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, doing, lock, tables};
 use crate::limits::{PARTITION_DROP_WAIT, PARTITION_MAKE_WAIT};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::fmt::Write as _;
 
 pub const HOUR_MS: i64 = 3_600_000;
@@ -38,33 +38,10 @@ impl Store {
 
     /// Attaching takes a lock that lets readers and writers of the parent go on; `PARTITION OF` would not.
     async fn make_hour(&self, hour: i64) -> Result<(), StoreError> {
-        let error = || doing("making partitions");
-        let mut connection = self.pool.acquire().await.map_err(error())?;
-        let mut transaction = connection.begin().await.map_err(error())?;
-        sqlx::query(AssertSqlSafe(format!("set local lock_timeout = {}", PARTITION_MAKE_WAIT.as_millis())))
-            .execute(&mut *transaction)
-            .await
-            .map_err(error())?;
-        sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await.map_err(error())?;
-        let names: Vec<String> = tables::all().iter().filter_map(|table| name(&table.name, hour)).collect();
-        let missing: Vec<String> =
-            sqlx::query_scalar("select name from unnest($1::text[]) as name where to_regclass(name) is null")
-                .bind(names)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(error())?;
-        let mut sql = String::new();
-        for table in tables::all() {
-            let Some(part) = name(&table.name, hour).filter(|part| missing.contains(part)) else { continue };
-            let (parent, from, to) = (&table.name, hour * HOUR_MS, (hour + 1) * HOUR_MS);
-            let _ = write!(
-                sql,
-                "create table {part} (like {parent} including all);
-                 alter table {parent} attach partition {part} for values from (time_of({from})) to (time_of({to}));"
-            );
-        }
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(error())?;
-        transaction.commit().await.map_err(error())
+        self.within("making partitions", async |connection| {
+            make_hour_on(connection, hour).await.map_err(doing("making partitions"))
+        })
+        .await
     }
 
     /// Drops every partition that ended before `hour` begins; how many. One that is in use too long
@@ -98,6 +75,31 @@ impl Store {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
         transaction.commit().await
     }
+}
+
+async fn make_hour_on(connection: &mut PgConnection, hour: i64) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let wait = PARTITION_MAKE_WAIT.as_millis();
+    sqlx::query(AssertSqlSafe(format!("set local lock_timeout = {wait}"))).execute(&mut *transaction).await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    let names: Vec<String> = tables::all().iter().filter_map(|table| name(&table.name, hour)).collect();
+    let missing: Vec<String> =
+        sqlx::query_scalar("select name from unnest($1::text[]) as name where to_regclass(name) is null")
+            .bind(names)
+            .fetch_all(&mut *transaction)
+            .await?;
+    let mut sql = String::new();
+    for table in tables::all() {
+        let Some(part) = name(&table.name, hour).filter(|part| missing.contains(part)) else { continue };
+        let (parent, from, to) = (&table.name, hour * HOUR_MS, (hour + 1) * HOUR_MS);
+        let _ = write!(
+            sql,
+            "create table {part} (like {parent} including all);
+             alter table {parent} attach partition {part} for values from (time_of({from})) to (time_of({to}));"
+        );
+    }
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Whether a partition, by its name, holds an hour before `hour`. Names that are not ours hold none.

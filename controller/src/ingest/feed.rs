@@ -1,0 +1,48 @@
+//! First stage: what arrives is shown at once, then laid on the pile.
+
+use super::LiveSink;
+use super::pile::Pile;
+use crate::store::flush::{Batch, Data};
+use crate::transport::{Inbound, Payload, Stored};
+use fleetlight_protocol::uplink::Class;
+use tokio::sync::mpsc;
+
+/// Runs until transport is gone.
+pub async fn run(mut inbound: mpsc::Receiver<Inbound>, live: &impl LiveSink, pile: Pile) {
+    while let Some(arrived) = inbound.recv().await {
+        show(&arrived, live);
+        let (batch, acks) = to_store(arrived);
+        pile.lay(batch, acks);
+    }
+}
+
+fn show(arrived: &Inbound, live: &impl LiveSink) {
+    let host_id = arrived.agent.host_id;
+    match &arrived.payload {
+        Payload::Samples { .. } if arrived.class == Class::Replay => live.replayed(host_id),
+        Payload::Samples { tick_ms, rows } => live.samples(host_id, *tick_ms, arrived.received_ms, rows),
+        Payload::Events(events) => live.events(host_id, events),
+        Payload::Inventory(documents) => live.documents(host_id, documents),
+        Payload::Evicted { .. } => {}
+    }
+}
+
+fn to_store(arrived: Inbound) -> (Batch, mpsc::Sender<Stored>) {
+    let live = arrived.class == Class::Live && matches!(arrived.payload, Payload::Samples { .. });
+    let data = match arrived.payload {
+        Payload::Samples { tick_ms, rows } => Data::Samples { tick_ms, rows },
+        Payload::Events(events) => Data::Events(events),
+        Payload::Inventory(documents) => Data::Documents(documents),
+        Payload::Evicted { last } => Data::Evicted { last },
+    };
+    let batch = Batch {
+        host_id: arrived.agent.host_id,
+        agent_id: arrived.agent.agent_id,
+        epoch: arrived.epoch,
+        seq: arrived.seq,
+        live,
+        received_ms: arrived.received_ms,
+        data,
+    };
+    (batch, arrived.acks)
+}

@@ -1,0 +1,93 @@
+//! Tables against the catalogue, partitions, and a migration by two controllers at once.
+
+use crate::{Agent, Fixture, NOW_MS};
+use fleetlight_controller::store::{Store, tables};
+use fleetlight_tests::postgres::database;
+use std::collections::BTreeMap;
+
+#[tokio::test]
+async fn columns_are_those_of_the_catalogue() {
+    let fixture = Fixture::new().await;
+    for table in tables::all() {
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "select attname::text, format_type(atttypid, null) from pg_attribute
+             where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
+        )
+        .bind(&table.name)
+        .fetch_all(&fixture.pool)
+        .await
+        .expect("columns");
+        let found: BTreeMap<String, String> = columns.into_iter().collect();
+        let mut expected: BTreeMap<String, String> = table
+            .metrics()
+            .iter()
+            .map(|metric| (metric.name.to_owned(), tables::type_name(metric.column).to_owned()))
+            .collect();
+        for (name, kind) in [("ts", "timestamp with time zone"), ("host_id", "integer"), ("entity_id", "integer")] {
+            expected.insert(name.into(), kind.into());
+        }
+        let missing: Vec<String> = expected
+            .iter()
+            .filter(|(name, _)| !found.contains_key(*name))
+            .map(|(name, kind)| format!("alter table {} add column {name} {kind};", table.name))
+            .collect();
+        assert!(missing.is_empty(), "a new metric needs a migration:\n{}", missing.join("\n"));
+        assert_eq!(found, expected, "{}", table.name);
+    }
+}
+
+#[tokio::test]
+async fn two_controllers_may_migrate_at_once() {
+    let url = database().await.expect("a database");
+    let (one, other) = tokio::join!(Store::connect(&url), Store::connect(&url));
+    let (one, other) = (one.expect("migrates"), other.expect("finds it migrated"));
+    let (first, second) = tokio::join!(one.upkeep(NOW_MS), other.upkeep(NOW_MS));
+    first.and(second).expect("both make the same partitions");
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_on_demand_and_dropped() {
+    let fixture = Fixture::new().await;
+    let host = fixture.host("alpha").await;
+    let names = "pg_class where relname like 'gpu\\_hot\\_20%' and relkind = 'r'";
+    fixture.store.upkeep(NOW_MS).await.expect("upkeep");
+    assert_eq!(fixture.count(names).await, 4, "this hour and three more");
+
+    // Late data makes its own hour.
+    let agent = Agent::new(host);
+    fixture.flush(&[agent.tick(1, NOW_MS - 47 * 3_600_000)]).await;
+    assert_eq!(fixture.count(names).await, 5);
+    assert_eq!(fixture.count("gpu_hot_2025111910").await, 1);
+
+    // Two days later its time is over; that of the others is not.
+    fixture.store.upkeep(NOW_MS + 10 * 3_600_000).await.expect("upkeep");
+    assert_eq!(fixture.count("pg_class where relname = 'gpu_hot_2025111910'").await, 0);
+    assert_eq!(fixture.count("pg_class where relname = 'gpu_hot_2025112109'").await, 1);
+    fixture.flush(&[agent.tick(2, NOW_MS)]).await;
+}
+
+#[tokio::test]
+async fn a_partition_that_somebody_dropped_comes_back() {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    fixture.flush(&[agent.tick(1, NOW_MS)]).await;
+    sqlx::raw_sql("drop table gpu_hot_2025112109").execute(&fixture.pool).await.expect("dropped");
+    fixture.store.flush(&[agent.tick(2, NOW_MS)], NOW_MS).await.expect_err("no partition for it");
+    fixture.store.flush(&[agent.tick(2, NOW_MS)], NOW_MS).await.expect("made again");
+    assert_eq!(fixture.count("gpu_hot").await, 1);
+}
+
+#[tokio::test]
+async fn a_partition_in_use_is_dropped_the_next_time() {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    fixture.flush(&[agent.tick(1, NOW_MS)]).await;
+    let mut reader = fixture.pool.begin().await.expect("begins");
+    sqlx::query("select from gpu_hot").execute(&mut *reader).await.expect("reads, and holds on");
+    let later = NOW_MS + 60 * 3_600_000;
+    fixture.store.upkeep(later).await.expect("does not wait for ever");
+    assert_eq!(fixture.count("pg_class where relname = 'gpu_hot_2025112109'").await, 1);
+    reader.rollback().await.expect("lets go");
+    fixture.store.upkeep(later).await.expect("upkeep");
+    assert_eq!(fixture.count("pg_class where relname = 'gpu_hot_2025112109'").await, 0);
+}
