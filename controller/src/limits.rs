@@ -278,3 +278,12 @@ pub const RECONNECT_PAUSE: Duration = Duration::from_secs(15);
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often documents are looked for that a restarted agent has not confirmed.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(15);
+
+// The directory.
+
+/// For one answer of the database: less than [`DIRECTORY_WAIT`], so that what is remembered still helps.
+pub const DATABASE_ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// How long an agent that the database knew is let in while the database is away.
+pub const REMEMBER_FOR: Duration = Duration::from_secs(600);
+/// Agents remembered for that: as many as there may be sessions. Full: the rest wait for the database.
+pub const REMEMBERED: usize = SESSIONS;
