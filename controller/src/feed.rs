@@ -3,12 +3,16 @@
 //! The one file that knows all three, so that `live` need not know its siblings.
 
 use crate::ingest::LiveSink;
-use crate::live::Live;
+use crate::limits::EVENTS_PER_HOST;
 use crate::live::presence::Connected;
+use crate::live::{KnownHost, Live};
+use crate::store::events::StoredEvent;
+use crate::store::{Store, StoreError};
 use crate::transport::Presence;
 use fleetlight_protocol::document::Document;
-use fleetlight_protocol::event::Event;
+use fleetlight_protocol::event::{Event, Fact};
 use fleetlight_protocol::samples::Row;
+use serde_json::json;
 use std::future::Future;
 use tokio::sync::mpsc;
 
@@ -28,6 +32,46 @@ impl LiveSink for Live {
     fn events(&self, host_id: i32, events: &[Event]) {
         self.events(host_id, events);
     }
+}
+
+/// Shows the hosts that the database knows, with what they last said. Call it before anything feeds `live`.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn restore(live: &Live, store: &Store) -> Result<(), StoreError> {
+    let agents = store.agents().await?;
+    for host in store.hosts().await? {
+        let of_host = agents.iter().filter(|agent| agent.host_id == host.id);
+        let latest = store.latest(host.id).await?;
+        let tick_ms = latest.as_ref().map(|latest| latest.tick_ms);
+        let mut events = store.events(Some(host.id), None, EVENTS_PER_HOST).await?;
+        events.reverse();
+        live.restore(KnownHost {
+            id: host.id,
+            name: host.name,
+            last_seen_ms: of_host.filter_map(|agent| agent.last_seen_ms).max().max(tick_ms),
+            documents: store.documents(host.id, None).await?,
+            tick_ms,
+            rows: latest.map_or_else(Vec::new, |latest| latest.rows),
+            events: events.into_iter().filter_map(said).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// A stored event as the host said it; none if this build does not know its fact.
+fn said(stored: StoredEvent) -> Option<Event> {
+    let tagged = serde_json::from_value(json!({ stored.fact.as_str(): stored.detail }));
+    let fact: Fact = tagged.or_else(|_| serde_json::from_value(json!(stored.fact))).ok()?;
+    Some(Event {
+        id: stored.id,
+        at_ms: stored.at_ms,
+        kind: stored.kind,
+        key: stored.key,
+        subject: stored.subject,
+        severity: stored.severity,
+        fact,
+    })
 }
 
 /// Tells `live` who comes and goes until the channel closes. A host that it has not heard of is
@@ -70,6 +114,22 @@ mod tests {
     use crate::transport::AgentRef;
     use std::net::SocketAddr;
     use uuid::Uuid;
+
+    #[test]
+    fn stored_events_are_read_as_they_were_said() {
+        for fact in [Fact::Xid { code: 79, meaning: "fallen off the bus".into() }, Fact::GpuBack] {
+            let event = Event {
+                id: Uuid::nil(),
+                at_ms: 1,
+                kind: fleetlight_protocol::samples::EntityKind::Gpu,
+                key: "GPU-1".into(),
+                subject: "GPU 0".into(),
+                severity: fleetlight_protocol::event::Severity::Crit,
+                fact,
+            };
+            assert_eq!(said(StoredEvent::of(3, &event)), Some(event));
+        }
+    }
 
     #[tokio::test]
     async fn a_new_host_is_named_shown_and_let_go() {

@@ -287,3 +287,87 @@ pub const DATABASE_ANSWER_WAIT: Duration = Duration::from_secs(2);
 pub const REMEMBER_FOR: Duration = Duration::from_secs(600);
 /// Agents remembered for that: as many as there may be sessions. Full: the rest wait for the database.
 pub const REMEMBERED: usize = SESSIONS;
+// ---- api: the page and its calls ----
+
+/// Bytes of a call's body: none carries more than a password and a name.
+pub const API_BODY_BYTES: usize = 64 * 1024;
+
+/// Calls at the same time, over all people; further ones wait for [`API_QUEUE_WAIT`].
+pub const API_CONCURRENCY: usize = 64;
+
+/// Longest wait for room; then 503.
+pub const API_QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// Longest that a call may take until its answer begins; then 503.
+pub const API_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Connections of browsers; further ones wait in the kernel's backlog.
+pub const HTTP_CONNECTIONS: usize = 1_024;
+
+/// Wait for a request's head, and between requests of one connection.
+pub const HTTP_HEADER_WAIT: Duration = Duration::from_secs(30);
+
+/// Requests at once on one HTTP/2 connection: a page needs a dozen.
+pub const HTTP_STREAMS: u32 = 64;
+
+/// How long sent bytes may stay unread before a connection is given up: a sleeping laptop's stream.
+pub const HTTP_UNACKED: Duration = Duration::from_secs(60);
+
+/// Longest TLS handshake of a browser.
+pub const TLS_HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// Pause after a failed accept: usually the process is out of file descriptors.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What running calls get at the end; then they are cut.
+pub const WEB_DRAIN: Duration = Duration::from_secs(3);
+
+/// Between heartbeats of a live stream: a page greys out after three.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// Live streams of one session: tabs of one person.
+pub const STREAMS_PER_SESSION: usize = 16;
+
+/// Life of a login, whatever happens.
+pub const SESSION_ABSOLUTE: Duration = Duration::from_secs(24 * 3600);
+
+/// Life of a login without a call; an open stream is no call.
+pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+
+/// How exactly the last use is noted: a write a minute, not one a call.
+pub const SESSION_TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// Shortest new password.
+pub const PASSWORD_MIN_CHARS: usize = 10;
+
+/// Longest password: hashing takes time by length.
+pub const PASSWORD_BYTES: usize = 1_024;
+
+/// Longest name that anybody can have.
+pub const USER_NAME_CHARS: usize = 64;
+
+/// Password hashes computed at once: 19 MiB and a core each; further ones wait.
+pub const ARGON2_AT_ONCE: usize = 2;
+
+/// Failed logins of one address at one account before it must wait.
+pub const LOGIN_FREE: u32 = 5;
+
+/// Longest such wait: it doubles up to here.
+pub const LOGIN_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Failed logins at one account, from anywhere, before it answers more slowly.
+pub const LOGIN_ACCOUNT_FREE: u32 = 20;
+
+/// Added delay for each further one, and at most: its owner can always get in.
+pub const LOGIN_DELAY_STEP: Duration = Duration::from_millis(100);
+pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Quiet time after which failures are forgotten.
+pub const LOGIN_FORGET_AFTER: Duration = Duration::from_secs(900);
+
+/// Accounts and addresses whose failures are remembered, about 1 MiB; the least guilty are forgotten first.
+pub const LOGIN_KEYS: usize = 10_000;
+
+/// Bytes of a CSP report that are logged, and how many reports are: the rest is only counted.
+pub const CSP_REPORT_BYTES: usize = 1_024;
+pub const CSP_REPORTS_LOGGED: u64 = 20;

@@ -1,1 +1,130 @@
-//! REST, SSE and the static page, for people and scripts.
+//! The page's API under `/admin/api` (docs/api.md), and the page itself.
+//!
+//! Reads `store`, watches `live`, acts on sessions of agents through [`AgentSessions`]; holds no SQL.
+//!
+//! - [`settings`], [`server`]: where and how it is served; [`Web`] is the way in.
+//! - [`routes`]: every call with who may make it; [`envelope`], [`guard`]: what each passes through.
+//! - one file a noun: [`hosts`], [`events`], [`series`], [`stream`], …
+//!
+//! Invariants: no call without a session but the few that [`routes`] lists as public; no request for
+//! another host name, and none that another site caused; every refusal is a problem in words.
+
+pub mod agents;
+pub mod catalogue;
+pub mod csp_report;
+pub mod envelope;
+pub mod error;
+pub mod events;
+pub mod extract;
+pub mod guard;
+pub mod hosts;
+pub mod join_tokens;
+pub mod login;
+pub mod page;
+pub mod password;
+pub mod routes;
+pub mod series;
+pub mod server;
+pub mod session;
+pub mod settings;
+pub mod setup;
+pub mod stream;
+pub mod throttle;
+
+pub use error::ApiError;
+pub use server::Web;
+pub use settings::{TlsFiles, WebSettings};
+
+use crate::limits::API_CONCURRENCY;
+use crate::live::Live;
+use crate::store::Store;
+use csp_report::CspReports;
+use password::Passwords;
+use session::OpenStreams;
+use settings::Sites;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use throttle::Throttle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// What the API asks of the sessions that agents hold.
+pub trait AgentSessions: Send + Sync + 'static {
+    /// Ends the agent's session, if there is one: its key was revoked.
+    fn close_revoked(&self, agent_id: Uuid);
+}
+
+/// What a host needs to know to join.
+#[derive(Debug, Clone)]
+pub struct Joining {
+    /// SHA-256 of the CA's SubjectPublicKeyInfo.
+    pub ca_fingerprint: [u8; 32],
+    /// `host:port` of the enrolment listener, as hosts reach it.
+    pub endpoint: String,
+}
+
+/// The rest of the controller, as the API needs it.
+pub struct Parts {
+    pub live: Arc<Live>,
+    pub store: Store,
+    pub agents: Arc<dyn AgentSessions>,
+    pub joining: Joining,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Parts").field("joining", &self.joining).finish_non_exhaustive()
+    }
+}
+
+/// What every call can reach.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    parts: Parts,
+    sites: Sites,
+    dashboard_dir: PathBuf,
+    passwords: Passwords,
+    throttle: Throttle,
+    streams: OpenStreams,
+    reports: CspReports,
+    /// Room for calls at the same time.
+    room: Semaphore,
+    /// Some admin has a password: it is never taken back, so it is asked for only until then.
+    set_up: AtomicBool,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Api").field("sites", &self.0.sites).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    fn new(parts: Parts, sites: Sites, dashboard_dir: PathBuf, stop: CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            parts,
+            sites,
+            dashboard_dir,
+            passwords: Passwords::default(),
+            throttle: Throttle::default(),
+            streams: OpenStreams::default(),
+            reports: CspReports::default(),
+            room: Semaphore::new(API_CONCURRENCY),
+            set_up: AtomicBool::new(false),
+            stop,
+        }))
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    fn live(&self) -> &Arc<Live> {
+        &self.0.parts.live
+    }
+}

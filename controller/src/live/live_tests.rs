@@ -4,17 +4,18 @@ use fleetlight_protocol::document::{Body, HostDocument};
 use fleetlight_protocol::event::{Fact, Severity};
 use fleetlight_protocol::samples::{EntityKind, HostSample, Sample};
 use serde_json::Value;
+use tokio::time::Instant;
 
 const HOST: i32 = 7;
 
 fn live() -> Arc<Live> {
     let live = Arc::new(Live::default());
-    live.restore(vec![known(HOST, "alpha")], [], []);
+    live.restore(known(HOST, "alpha"));
     live
 }
 
 fn known(id: i32, name: &str) -> KnownHost {
-    KnownHost { id, name: name.into(), last_seen_ms: Some(1), agent_version: None, address: None }
+    KnownHost { id, name: name.into(), last_seen_ms: Some(1), ..KnownHost::default() }
 }
 
 fn connect(live: &Live) {
@@ -197,9 +198,31 @@ async fn watchers_are_counted_and_leave_no_trace() {
 #[tokio::test(start_paused = true)]
 async fn the_worst_host_stands_first() {
     let live = Arc::new(Live::default());
-    live.restore(vec![known(1, "b"), known(HOST, "c"), known(3, "a")], [], []);
+    for (id, name) in [(1, "b"), (HOST, "c"), (3, "a")] {
+        live.restore(known(id, name));
+    }
     connect(&live);
     let names: Vec<_> = live.hosts().iter().map(|host| host.name.clone()).collect();
     assert_eq!(names, ["a", "b", "c"], "offline ones first, by name");
     assert_eq!(live.hosts()[2].state, HostState::Online);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_host_is_offline_with_what_it_last_said() {
+    let live = Arc::new(Live::default());
+    let body = Some(Body::Host(HostDocument { agent_version: "0.0.9".into(), ..HostDocument::default() }));
+    live.restore(KnownHost {
+        documents: vec![Document { kind: EntityKind::Host, key: String::new(), observed_ms: 1, body }],
+        tick_ms: Some(5_000),
+        rows: vec![HostSample { cpu_percent: Some(3.0), ..HostSample::default() }.row("")],
+        events: vec![event(1)],
+        ..known(HOST, "alpha")
+    });
+    let host = live.hosts()[0].clone();
+    assert_eq!((host.state, host.last_seen_ms, host.summary.cpu_percent), (HostState::Offline, Some(1), Some(3.0)));
+    assert_eq!(host.agent_version.as_deref(), Some("0.0.9"));
+    let mut watcher = live.watch(None, None).unwrap();
+    live.events(HOST, &[event(1)]);
+    connect(&live);
+    assert_eq!(names(&mut watcher).await, ["fleet", "host"], "an event from before the start is no news");
 }

@@ -5,6 +5,7 @@
 //! messages grow for ever, over restarts too: they begin at the wall clock in microseconds.
 
 mod entities;
+mod fleet;
 pub mod host;
 pub mod presence;
 pub mod problems;
@@ -12,30 +13,32 @@ pub mod summary;
 pub mod view;
 pub mod watch;
 
-use crate::limits::{DETAIL_RING, FLEET_RING, HOST_MESSAGE_EVERY, HOSTS, RESUMABLE_EVENTS, WATCHERS};
+use crate::limits::{DETAIL_RING, FLEET_RING, HOST_MESSAGE_EVERY, WATCHERS};
+use fleet::{Fleet, Slot};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
-use host::HostRecord;
 use presence::{Connected, Now};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use view::{DocumentView, Host, HostDetail, RowView, Shared};
 use watch::{Message, MessageBody, Subscription, WatchError};
 
-/// A host that the database knows.
-#[derive(Debug, Clone)]
+/// A host that the database knows, with what it last said.
+#[derive(Debug, Clone, Default)]
 pub struct KnownHost {
     pub id: i32,
     pub name: String,
     pub last_seen_ms: Option<i64>,
-    pub agent_version: Option<String>,
-    pub address: Option<String>,
+    pub documents: Vec<Document>,
+    pub tick_ms: Option<i64>,
+    pub rows: Vec<Row>,
+    /// Oldest first.
+    pub events: Vec<Event>,
 }
 
 /// The present of the fleet.
@@ -44,23 +47,6 @@ pub struct Live {
     fleet: Mutex<Fleet>,
     messages: broadcast::Sender<Arc<Message>>,
     watchers: Arc<Semaphore>,
-}
-
-#[derive(Debug)]
-struct Fleet {
-    hosts: BTreeMap<i32, Slot>,
-    /// Id of the last fleet message.
-    last_id: u64,
-    /// The last `event` messages, for those who come back.
-    events: VecDeque<Arc<Message>>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    record: HostRecord,
-    published: Option<(Shared<Host>, Instant)>,
-    /// Exists while somebody watches this host.
-    detail: Option<broadcast::Sender<Arc<Message>>>,
 }
 
 impl Default for Live {
@@ -80,34 +66,24 @@ impl Default for Live {
 
 /// What comes in.
 impl Live {
-    /// Hosts that the database knows, with what they last said. Call it before anything else.
-    pub fn restore(
-        &self,
-        hosts: Vec<KnownHost>,
-        documents: impl IntoIterator<Item = (i32, Document)>,
-        rows: impl IntoIterator<Item = (i32, i64, Vec<Row>)>,
-    ) {
-        let now = Now::take();
-        let mut fleet = self.lock();
-        for host in hosts {
-            if let Some(slot) = fleet.slot(host.id) {
-                slot.record.name = Some(host.name);
-                slot.record.presence.last_seen_ms = host.last_seen_ms;
-                slot.record.presence.agent_version = host.agent_version;
-                slot.record.presence.address = host.address;
+    /// Shows a host that the database knows: offline until its agent says otherwise.
+    pub fn restore(&self, host: KnownHost) {
+        self.update(host.id, |slot, _| {
+            let record = &mut slot.record;
+            record.name = Some(host.name);
+            record.presence.last_seen_ms = record.presence.last_seen_ms.max(host.last_seen_ms);
+            for document in &host.documents {
+                record.data.take_document(document);
             }
-        }
-        for (host_id, document) in documents {
-            if let Some(slot) = fleet.hosts.get_mut(&host_id) {
-                slot.record.data.take_document(&document);
+            if let Some(tick_ms) = host.tick_ms {
+                record.data.take_rows(tick_ms, &host.rows);
             }
-        }
-        for (host_id, tick_ms, rows) in rows {
-            if let Some(slot) = fleet.hosts.get_mut(&host_id) {
-                slot.record.data.take_rows(tick_ms, &rows);
+            for event in &host.events {
+                record.data.take_event(host.id, event);
             }
-        }
-        self.publish_all(&mut fleet, now);
+            let version = record.data.host_document().map(|document| document.agent_version.clone());
+            record.presence.agent_version = record.presence.agent_version.take().or(version);
+        });
     }
 
     /// Whether a host is known by name, so that it can be shown.
@@ -171,11 +147,7 @@ impl Live {
         slot.record.presence.sign_of_life(now);
         let news: Vec<_> = events.iter().filter_map(|event| slot.record.data.take_event(host_id, event)).collect();
         for event in news {
-            let message = fleet.message(MessageBody::Event(Shared(event)));
-            if fleet.events.len() >= RESUMABLE_EVENTS {
-                fleet.events.pop_front();
-            }
-            fleet.events.push_back(Arc::clone(&message));
+            let message = fleet.resumable(MessageBody::Event(Shared(event)));
             self.send(message);
         }
         self.publish(&mut fleet, host_id, now);
@@ -213,7 +185,7 @@ impl Live {
     }
 
     /// Watches the fleet and perhaps one host. Events after the fleet message `resume_from` come
-    /// first, as far as the last [`RESUMABLE_EVENTS`] reach.
+    /// first, as far as the last [`crate::limits::RESUMABLE_EVENTS`] reach.
     ///
     /// # Errors
     /// [`WatchError`] when there is no such host or no room for another watcher.
@@ -303,38 +275,6 @@ impl Live {
 }
 
 type Receiver = broadcast::Receiver<Arc<Message>>;
-
-impl Fleet {
-    fn slot(&mut self, host_id: i32) -> Option<&mut Slot> {
-        if !self.hosts.contains_key(&host_id) && self.hosts.len() >= HOSTS {
-            tracing::warn!(host_id, limit = HOSTS, "more hosts than the live view holds: this one is not shown");
-            return None;
-        }
-        let new = || Slot { record: HostRecord::new(host_id), published: None, detail: None };
-        Some(self.hosts.entry(host_id).or_insert_with(new))
-    }
-
-    fn message(&mut self, body: MessageBody) -> Arc<Message> {
-        self.last_id += 1;
-        Message::new(Some(self.last_id), body)
-    }
-
-    fn hosts(&self) -> Vec<Shared<Host>> {
-        let published = self.hosts.values().filter_map(|slot| slot.published.as_ref());
-        let mut hosts: Vec<_> = published.map(|(host, _)| host.clone()).collect();
-        hosts.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
-        hosts
-    }
-}
-
-impl Slot {
-    /// Tells those who watch this host, if anybody does.
-    fn tell(&self, body: impl FnOnce() -> MessageBody) {
-        if let Some(detail) = self.detail.as_ref().filter(|detail| detail.receiver_count() > 0) {
-            let _ = detail.send(Message::new(None, body()));
-        }
-    }
-}
 
 #[cfg(test)]
 #[path = "live_tests.rs"]

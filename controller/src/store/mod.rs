@@ -27,6 +27,8 @@ mod samples;
 pub mod series;
 pub mod tables;
 pub mod upkeep;
+pub mod users;
+pub mod web_sessions;
 
 use crate::limits::{FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
 use sqlx::migrate::{MigrateError, Migrator};

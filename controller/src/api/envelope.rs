@@ -1,0 +1,82 @@
+//! What every API call is wrapped in: an id, room, a deadline, a problem body, a line in the log.
+
+use super::{Api, ApiError};
+use crate::limits::{API_DEADLINE, API_QUEUE_WAIT};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// `application/problem+json`, RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    status: u16,
+    title: &'static str,
+    detail: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    setup_required: bool,
+}
+
+/// Runs the call within its bounds and turns any refusal into a problem with the request's id.
+pub async fn wrap(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().simple().to_string();
+    let call = format!("{} {}", request.method(), request.uri().path());
+    let mut response = within_bounds(&api, request, next).await;
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status));
+        if let Some(cause) = &error.cause {
+            tracing::error!(request_id = %id, %call, status = status.as_u16(), cause, "API call failed");
+        }
+        response = problem(&error, &id, &response);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The problem of a request that never reached a call.
+#[must_use]
+pub fn plain(error: &ApiError) -> Response {
+    problem(error, &Uuid::new_v4().simple().to_string(), &Response::default())
+}
+
+async fn within_bounds(api: &Api, request: Request, next: Next) -> Response {
+    let Ok(Ok(_room)) = timeout(API_QUEUE_WAIT, api.0.room.acquire()).await else {
+        return ApiError::unavailable("too many calls at the same time; try again").into_response();
+    };
+    // A stream answers at once and goes on without holding room.
+    let answer = timeout(API_DEADLINE, next.run(request)).await;
+    answer.unwrap_or_else(|_| ApiError::unavailable("the answer took too long; ask for less").into_response())
+}
+
+fn problem(error: &ApiError, request_id: &str, refused: &Response) -> Response {
+    let body = Problem {
+        status: error.status.as_u16(),
+        title: error.status.canonical_reason().unwrap_or("Error"),
+        detail: &error.detail,
+        request_id,
+        setup_required: error.setup_required,
+    };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = (error.status, Body::from(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    for kept in [header::ALLOW, header::SET_COOKIE] {
+        if let Some(value) = refused.headers().get(&kept) {
+            headers.insert(kept, value.clone());
+        }
+    }
+    if let Some(wait) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
+    }
+    response
+}

@@ -1,0 +1,101 @@
+//! One-time tokens with which hosts join.
+
+use super::extract::Body;
+use super::{Api, ApiError};
+use crate::live::presence::Now;
+use crate::store::hosts::is_host_name;
+use crate::store::join_tokens::JoinTokenRecord;
+use crate::store::web_sessions::WebSession;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use fleetlight_protocol::join_token::JoinToken;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[derive(Debug, Serialize)]
+pub struct TokenView {
+    id: String,
+    host_name: Option<String>,
+    created_ms: i64,
+    expires_ms: i64,
+    used_ms: Option<i64>,
+    /// The agent that it made.
+    used_by: Option<Uuid>,
+    revoked_ms: Option<i64>,
+}
+
+impl From<JoinTokenRecord> for TokenView {
+    fn from(token: JoinTokenRecord) -> Self {
+        let JoinTokenRecord { id, host_name, created_ms, expires_ms, used_ms, used_by, revoked_ms } = token;
+        Self { id, host_name, created_ms, expires_ms, used_ms, used_by, revoked_ms }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// Binds the token to this name; it may then also replace the key of the host that has it.
+    #[serde(default)]
+    host_name: Option<String>,
+}
+
+/// Shown once.
+#[derive(Serialize)]
+pub struct NewToken {
+    id: String,
+    token: String,
+    command: String,
+    expires_ms: i64,
+}
+
+impl std::fmt::Debug for NewToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("NewToken").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+pub async fn list(State(api): State<Api>) -> Result<Json<Vec<TokenView>>, ApiError> {
+    let tokens = api.store().join_tokens().await?;
+    Ok(Json(tokens.into_iter().map(TokenView::from).collect()))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    Extension(session): Extension<WebSession>,
+    Body(wish): Body<Wish>,
+) -> Result<Json<NewToken>, ApiError> {
+    let host_name = wish.host_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    if let Some(name) = host_name.filter(|name| !is_host_name(name)) {
+        return Err(ApiError::bad_request(format!(
+            "{name:?} cannot name a host; allowed: up to 253 letters, digits, dots, dashes and underscores"
+        )));
+    }
+    let made = api.store().create_join_token(host_name, Now::take().wall_ms).await?;
+    tracing::info!(by = session.user_name, token = made.id, host_name, "join token made");
+    let joining = &api.0.parts.joining;
+    let token = JoinToken {
+        ca_fingerprint: joining.ca_fingerprint,
+        id: made.id.clone(),
+        secret: made.secret,
+        endpoint: joining.endpoint.clone(),
+    };
+    let token = token.to_string();
+    // As systemd/README.md sets an agent up: its own user owns its key.
+    let command = format!("sudo -u fleetlight-agent fleetlight-agent enrol --token {token}");
+    Ok(Json(NewToken { id: made.id, token, command, expires_ms: made.expires_ms }))
+}
+
+pub async fn revoke(
+    State(api): State<Api>,
+    Extension(session): Extension<WebSession>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    if !api.store().revoke_join_token(&id, Now::take().wall_ms).await? {
+        return Err(ApiError::not_found(
+            "there is no such unused join token; a used one is ended by revoking its agent",
+        ));
+    }
+    tracing::info!(by = session.user_name, token = id, "join token revoked");
+    Ok(StatusCode::NO_CONTENT)
+}

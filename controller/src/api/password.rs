@@ -1,0 +1,108 @@
+//! Password hashes: argon2id, off the async workers, a few at a time.
+
+use crate::limits::{ARGON2_AT_ONCE, PASSWORD_BYTES, PASSWORD_MIN_CHARS};
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use tokio::sync::Semaphore;
+
+/// The one place that hashes and verifies. Each hash takes 19 MiB and tens of milliseconds.
+#[derive(Debug)]
+pub struct Passwords(Semaphore);
+
+/// Why nothing could be said about a password.
+#[derive(Debug, thiserror::Error)]
+#[error("hashing a password failed: {0}")]
+pub struct PasswordError(String);
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self(Semaphore::new(ARGON2_AT_ONCE))
+    }
+}
+
+/// What is wrong with a new password, if anything.
+#[must_use]
+pub fn fault(password: &str) -> Option<String> {
+    if password.chars().count() < PASSWORD_MIN_CHARS {
+        return Some(format!("the password is too short: use {PASSWORD_MIN_CHARS} characters or more"));
+    }
+    (password.len() > PASSWORD_BYTES)
+        .then(|| format!("the password is too long: use at most {PASSWORD_BYTES} bytes in UTF-8"))
+}
+
+impl Passwords {
+    /// The PHC string of a new password.
+    ///
+    /// # Errors
+    /// If the machine gives no random bytes or no memory.
+    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+        self.run(move || hash(&password)).await
+    }
+
+    /// Whether `password` is the one behind `stored`. Without `stored` it works as long and says no,
+    /// so that nobody can measure which names exist.
+    ///
+    /// # Errors
+    /// If `stored` is no PHC string, or the machine gives no memory.
+    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, PasswordError> {
+        self.run(move || {
+            if password.len() > PASSWORD_BYTES {
+                return Ok(false);
+            }
+            match stored {
+                Some(stored) => verify(&password, &stored),
+                None => hash(&password).map(|_| false),
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let words = |error: &dyn std::error::Error| PasswordError(error.to_string());
+        let _permit = self.0.acquire().await.map_err(|error| words(&error))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| words(&error))?
+    }
+}
+
+fn hash(password: &str) -> Result<String, PasswordError> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|error| PasswordError(error.to_string()))
+}
+
+fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
+    let stored = PasswordHash::new(stored).map_err(|error| PasswordError(format!("the stored hash: {error}")))?;
+    match Argon2::default().verify_password(password.as_bytes(), &stored) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(PasswordError(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_password_itself_is_let_in() {
+        let passwords = Passwords::default();
+        let stored = passwords.hash("correct horse".into()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(passwords.verify("correct horse".into(), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify("correct horsf".into(), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify("correct horse".into(), None).await.unwrap());
+        assert!(passwords.verify("x".into(), Some("no hash".into())).await.is_err());
+        assert_ne!(passwords.hash("correct horse".into()).await.unwrap(), stored, "salted");
+    }
+
+    #[test]
+    fn new_passwords_have_bounds() {
+        assert!(fault("123456789").is_some());
+        assert!(fault("äöüäöüäöüä").is_none(), "characters, not bytes");
+        assert!(fault(&"x".repeat(PASSWORD_BYTES)).is_none());
+        assert!(fault(&"x".repeat(PASSWORD_BYTES + 1)).is_some());
+    }
+}

@@ -1,0 +1,121 @@
+//! The one-time link, logging in and out, back-off, and how sessions end.
+
+use crate::site::{PASSWORD, Site, cookie_of, refusal};
+use fleetlight_controller::api::Web;
+use fleetlight_controller::store::web_sessions::NewWebSession;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+async fn session_status(site: &Site, cookie: &str) -> u16 {
+    site.call("GET", "session").header("Cookie", cookie).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn the_setup_link_works_once() {
+    let site = Site::start().await;
+    let problem: Value = site.call("GET", "session").send().await.unwrap().json().await.unwrap();
+    assert_eq!(problem["setup_required"], true);
+    let short = site.post("setup", json!({ "token": site.setup_token(), "password": "short" })).await;
+    assert_eq!(refusal(short).await.0, 400);
+    assert_eq!(refusal(site.set_password(&"0".repeat(32)).await).await.0, 403);
+    let cookie = site.cookie().await;
+    assert!(cookie.starts_with("fleetlight="), "{cookie}");
+    assert_eq!(session_status(&site, &cookie).await, 200);
+    let (status, detail) = refusal(site.set_password(site.setup_token()).await).await;
+    assert_eq!((status, detail.contains("used up")), (403, true), "{detail}");
+    let problem: Value = site.call("GET", "session").send().await.unwrap().json().await.unwrap();
+    assert_eq!(problem.get("setup_required"), None);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_newer_link_replaces_the_older_until_a_password_is_set() {
+    let site = Site::start().await;
+    let link = |store| async move {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let dashboard_dir = "/nowhere".into();
+        let settings = fleetlight_controller::api::WebSettings {
+            listen,
+            public_url: None,
+            tls: None,
+            trusted_proxy: None,
+            dashboard_dir,
+        };
+        Web::bind(settings).await.unwrap().setup_link(store).await.unwrap()
+    };
+    let newer = link(&site.store).await.unwrap();
+    assert_eq!(refusal(site.set_password(site.setup_token()).await).await.0, 403);
+    cookie_of(&site.set_password(newer.rsplit('/').next().unwrap()).await);
+    assert_eq!(link(&site.store).await, None, "somebody can log in now");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn logging_in_and_out() {
+    let site = Site::start().await;
+    let first = site.cookie().await;
+    let login = site.post("login", json!({ "name": "admin", "password": PASSWORD })).await;
+    let second = cookie_of(&login);
+    let view: Value = login.json().await.unwrap();
+    assert_eq!(view["name"], "admin");
+    let day = view["expires_ms"].as_i64().unwrap() - now_ms();
+    assert!((86_300_000..=86_400_000).contains(&day), "{day}");
+    assert_ne!(first, second);
+    let logout = site.call("POST", "logout").header("Cookie", &second).send().await.unwrap();
+    assert_eq!(logout.status(), 204);
+    assert!(logout.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!((session_status(&site, &second).await, session_status(&site, &first).await), (401, 200));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_names_and_passwords_are_told_alike_and_backed_off() {
+    let site = Site::start().await;
+    let first = site.cookie().await;
+    let attempt = |name: &str, password: &str| {
+        let body = json!({ "name": name, "password": password });
+        site.post("login", body)
+    };
+    let unknown = refusal(attempt("nobody\0", PASSWORD).await).await;
+    assert_eq!(unknown, (401, "name or password is wrong".into()));
+    for _ in 0..5 {
+        assert_eq!(refusal(attempt("admin", "wrong password").await).await, unknown);
+    }
+    let refused = attempt("admin", PASSWORD).await;
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!((refusal(refused).await.0, wait), (429, 1), "even the right password waits");
+    assert_eq!(session_status(&site, &first).await, 200, "who is logged in stays so");
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    while attempt("admin", PASSWORD).await.status() != 200 {
+        assert!(tokio::time::Instant::now() < until, "the owner gets in after the wait");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_end_absolutely_and_by_disuse() {
+    use sha2::{Digest, Sha256};
+    let site = Site::start().await;
+    let user_id = site.store.user("admin").await.unwrap().unwrap().id;
+    let hour = 3_600_000;
+    for (secret, used_hours_ago, left_hours, status) in
+        [("aa", 0, 1, 200), ("bb", 11, 1, 200), ("cc", 13, 1, 401), ("dd", 0, -1, 401)]
+    {
+        let hash = Sha256::digest(secret.as_bytes()).into();
+        let now_ms = now_ms() - used_hours_ago * hour;
+        let expires_ms = self::now_ms() + left_hours * hour;
+        let session = NewWebSession { hash, user_id, address: "127.0.0.1", now_ms, expires_ms };
+        site.store.begin_web_session(session).await.unwrap();
+        let found = session_status(&site, &format!("fleetlight={secret}")).await;
+        assert_eq!(found, status, "used {used_hours_ago} h ago, {left_hours} h left");
+    }
+    let hash = Sha256::digest("bb".as_bytes()).into();
+    let used = site.store.web_session(hash, now_ms(), 0).await.unwrap().unwrap().used_ms;
+    assert!(now_ms() - used < 60_000, "a call is a use");
+    site.stop().await;
+}

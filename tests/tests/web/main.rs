@@ -1,0 +1,10 @@
+//! The page's API as browsers meet it: the real router on a real port, a real database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails says so by panicking")]
+
+mod calls;
+mod doors;
+mod login;
+mod page;
+mod site;
+mod stream;
