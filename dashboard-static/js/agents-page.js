@@ -5,8 +5,8 @@ import { h } from "preact";
 import { useEffect } from "preact/hooks";
 import { AddHost } from "./add-host.js";
 import { explain, get, post, remove } from "./api.js";
-import { moment } from "./format.js";
-import { announce } from "./store.js";
+import { duration, moment } from "./format.js";
+import { announce, now } from "./store.js";
 import { DataTable } from "./table.js";
 import { Age, Dialog, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
 
@@ -136,7 +136,7 @@ function tokenTable(list, withdraw) {
       {
         name: "until",
         label: "Expires",
-        cell: (row) => (row.expires_ms == null ? nothing() : moment(row.expires_ms)),
+        cell: (row) => whenCell(row.expires_ms),
         sort: (row) => row.expires_ms,
       },
       {
@@ -154,13 +154,17 @@ function tokenTable(list, withdraw) {
 /** @param {Entry} token @returns {import("./status.js").Status} */
 function tokenStatus(token) {
   if (token.used_ms != null) return { tone: "stale", word: "used" };
-  if (token.expires_ms != null && token.expires_ms < Date.now()) return { tone: "stale", word: "expired" };
+  if (token.expires_ms != null && token.expires_ms < now.value) return { tone: "stale", word: "expired" };
   return { tone: "ok", word: "waiting" };
 }
 
-/** @param {number | null | undefined} ms */
+/** Past or to come, with the exact time on hover. @param {number | null | undefined} ms */
 function whenCell(ms) {
-  return ms == null ? nothing() : html`<time title=${moment(ms)}>${h(Age, { ms })}</time>`;
+  if (ms == null) return nothing();
+  const ahead = ms - now.value;
+  return ahead > 0
+    ? html`<time class="age" datetime=${new Date(ms).toISOString()} title=${moment(ms)}>in ${duration(ahead)}</time>`
+    : h(Age, { ms });
 }
 
 /** @param {{ entry: Entry, onClose: () => void, onRevoke: (entry: Entry) => void }} props */

@@ -50,8 +50,8 @@ export const get = (path) => call("GET", path);
 export const post = (path, body) => call("POST", path, body);
 /** @param {string} path */
 export const remove = (path) => call("DELETE", path);
-/** Address of the event stream. @param {string | null} hostId */
-export const streamUrl = (hostId) => `${BASE}/stream${hostId ? `?host=${encodeURIComponent(hostId)}` : ""}`;
+/** Address of the event stream. @param {number | null} hostId */
+export const streamUrl = (hostId) => `${BASE}/stream${hostId === null ? "" : `?host=${hostId}`}`;
 
 /** What went wrong, in words, with the request's id where there is one. @param {unknown} error */
 export function explain(error) {

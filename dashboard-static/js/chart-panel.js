@@ -148,7 +148,7 @@ function DataOfChart(props) {
     .map((_, at) => at)
     .filter((at) => (times.length - 1 - at) % step === 0)
     .reverse();
-  return html`<div class="chart-table" tabindex="0" role="region" aria-label=${`${props.title} as a table`}>
+  return html`<div class="chart-table" tabindex="0" role="group" aria-label=${`${props.title} as a table`}>
     <table>
       <thead><tr><th scope="col">Time</th>${props.lines.map((line) => html`<th scope="col" class="number">${line.label}</th>`)}</tr></thead>
       <tbody>${rows.map(

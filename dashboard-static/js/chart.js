@@ -23,6 +23,8 @@ import { indexAt } from "./series.js";
  */
 
 const SYNC = "host";
+/** Charts this far outside of the window are kept drawn, so that scrolling finds them ready. */
+const NEAR = "200px";
 const HEIGHT = 148;
 const AXIS_WIDTH = 62;
 const LABEL_WIDTH = 148;
@@ -53,21 +55,39 @@ export class TimeChart {
     this.stopTouch = scrub(this.plot);
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(place);
+    this.near = true;
+    this.waiting = /** @type {(() => void) | null} */ (null);
+    this.sight = new IntersectionObserver((entries) => this.seen(entries.at(-1)?.isIntersecting ?? true), {
+      rootMargin: NEAR,
+    });
+    this.sight.observe(place);
     charts.add(this);
   }
 
   /** @param {[number[], ...(number | null | undefined)[][]]} data @param {number} fromMs @param {number} toMs */
   show(data, fromMs, toMs) {
-    this.plot.batch(() => {
-      this.plot.setData(/** @type {any} */ (data), false);
-      this.plot.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
-    });
+    const draw = () =>
+      this.plot.batch(() => {
+        this.plot.setData(/** @type {any} */ (data), false);
+        this.plot.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
+      });
+    const first = !this.plot.data[0].length;
+    if (this.near || first) draw();
+    else this.waiting = draw;
+  }
+
+  /** What nobody sees is drawn when it comes into sight. @param {boolean} near */
+  seen(near) {
+    this.near = near;
+    if (!near) return;
+    this.waiting?.();
+    this.waiting = null;
   }
 
   /** @param {Mark[]} marks events on the time axis */
   setMarks(marks) {
     this.marks = marks;
-    this.plot.redraw(false);
+    if (this.near) this.plot.redraw(false);
   }
 
   /** Moves the cursor by points and tells where it came to. @param {number} by @returns {number | null} index */
@@ -99,6 +119,7 @@ export class TimeChart {
   destroy() {
     charts.delete(this);
     this.sizes.disconnect();
+    this.sight.disconnect();
     this.stopTouch();
     this.plot.destroy();
   }

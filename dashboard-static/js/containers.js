@@ -3,12 +3,12 @@
 import { h } from "preact";
 import { crashLoop } from "./facts.js";
 import { parseQuery, passes } from "./filter.js";
-import { byteRate, bytes, bytesOf, count, duration, moment, percent, plural } from "./format.js";
+import { byteRate, bytes, bytesOf, count, percent, plural } from "./format.js";
 import { param } from "./route.js";
 import { containerStatus, rank } from "./status.js";
-import { documentsOf, now, valuesOf } from "./store.js";
+import { documentsOf, valuesOf } from "./store.js";
 import { DataTable } from "./table.js";
-import { Bar, Empty, html, LogLines, nothing, plainLine, Section, StatusMark } from "./ui.js";
+import { Age, Bar, Empty, html, LogLines, nothing, plainLine, Section, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").HostView} HostView */
 /** @typedef {{ key: string, body: any, values: import("./types.js").Values }} Container */
@@ -66,7 +66,7 @@ const CONTAINER_COLUMNS = [
     label: "Uptime",
     number: true,
     cell: (row) => uptimeCell(row),
-    sort: (row) => (isUp(row.body) ? now.value - row.body.started_ms : null),
+    sort: (row) => (isUp(row.body) ? -row.body.started_ms : null),
   },
   {
     name: "image",
@@ -103,13 +103,16 @@ function nameCell(row) {
 /** @param {Container} row */
 function stateCell(row) {
   const status = containerStatus(row.body);
-  const code = row.body.crash_loop?.last_exit_code;
-  const note = row.body.crash_loop
-    ? `${row.body.crash_loop.deaths}×${code == null ? "" : `, exit ${code}`}`
-    : row.body.state === "exited" && row.body.finished_ms != null
-      ? `${duration(now.value - row.body.finished_ms)} ago`
-      : "";
-  return html`<span class="stack" title=${`Docker says: ${row.body.state}`}>${h(StatusMark, status)}${note && html`<span class="muted">${note}</span>`}</span>`;
+  return html`<span class="stack" title=${`Docker says: ${row.body.state}`}>${h(StatusMark, status)}${stateNote(row.body)}</span>`;
+}
+
+/** @param {any} body */
+function stateNote(body) {
+  if (body.crash_loop) {
+    const code = body.crash_loop.last_exit_code;
+    return html`<span class="muted">${body.crash_loop.deaths}×${code == null ? "" : `, exit ${code}`}</span>`;
+  }
+  return body.state === "exited" && body.finished_ms != null ? h(Age, { ms: body.finished_ms }) : null;
 }
 
 /** @param {Container} row */
@@ -137,7 +140,7 @@ function twoRates(first, second) {
 /** @param {Container} row */
 function uptimeCell(row) {
   if (!isUp(row.body)) return nothing();
-  return html`<span title=${`started ${moment(row.body.started_ms)}`}>${duration(now.value - row.body.started_ms)}</span>`;
+  return h(Age, { ms: row.body.started_ms, suffix: "", class: "" });
 }
 
 /** @param {Container} row */

@@ -20,8 +20,8 @@ const FACTS = {
   xid: (detail) => `Xid ${detail.code}: ${detail.meaning}`,
   gpu_lost: (detail) => `lost: ${detail.reason}`,
   gpu_back: () => "back",
-  mount_changed: (detail) => changed(detail),
-  collector_changed: (detail) => changed(detail),
+  mount_changed: changedState,
+  collector_changed: changedState,
 };
 
 /** @param {any} detail */
@@ -31,7 +31,7 @@ function died(detail) {
 }
 
 /** @param {any} detail */
-function changed(detail) {
+function changedState(detail) {
   return `${detail.from} → ${detail.to}${detail.reason ? `: ${detail.reason}` : ""}`;
 }
 

@@ -4,6 +4,7 @@ const NONE = "–";
 /** Narrow no-break space between number and unit. */
 const GAP = "\u202f";
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const WHOLE = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -60,7 +61,7 @@ export function bytesOf(used, total) {
 
 /** @param {number | null | undefined} value */
 export function count(value) {
-  return value == null ? NONE : value.toLocaleString("en-GB", { maximumFractionDigits: 0 });
+  return value == null ? NONE : WHOLE.format(value);
 }
 
 /** @param {number | null | undefined} value seconds */

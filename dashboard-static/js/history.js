@@ -70,6 +70,20 @@ export const historyState = signal(
 );
 /** Grows whenever a table changed; charts draw by it. */
 export const version = signal(0);
+let drawnMs = 0;
+
+function changedTables() {
+  drawnMs = now.peek();
+  version.value += 1;
+}
+
+/** Charts move on at least so often, also when no sample comes: a gap must grow. */
+const MOVE_MS = 5000;
+
+/** To be called each second. */
+export function moveOn() {
+  if (!document.hidden && !zoomed.peek() && now.peek() - drawnMs > MOVE_MS) changedTables();
+}
 
 /** @type {Map<string, Table>} */
 const tables = new Map();
@@ -80,7 +94,7 @@ export function tableFor(kind) {
   return tables.get(kind) ?? emptyTable();
 }
 
-/** Loads the shown span of a host anew; a later call overtakes an earlier one. @param {string} hostId @param {string[]} kinds */
+/** Loads the shown span of a host anew; a later call overtakes an earlier one. @param {number} hostId @param {string[]} kinds */
 export async function loadHistory(hostId, kinds) {
   generation += 1;
   const mine = generation;
@@ -92,7 +106,7 @@ export async function loadHistory(hostId, kinds) {
     tables.clear();
     for (const [at, kind] of kinds.entries()) tables.set(kind, tableOf(answers[at]));
     historyState.value = { state: "ready", error: "" };
-    version.value += 1;
+    changedTables();
   } catch (error) {
     if (mine === generation) historyState.value = { state: "error", error: explain(error) };
   }
@@ -104,7 +118,7 @@ export function forgetHistory() {
   historyState.value = { state: "loading", error: "" };
 }
 
-/** @param {string} hostId @param {string} kind @param {Span} span */
+/** @param {number} hostId @param {string} kind @param {Span} span */
 function seriesPath(hostId, kind, span) {
   const query = new URLSearchParams({
     kind,
@@ -113,7 +127,7 @@ function seriesPath(hostId, kind, span) {
     to_ms: String(Math.round(span.toMs)),
     buckets: String(BUCKETS),
   });
-  return `hosts/${encodeURIComponent(hostId)}/series?${query}`;
+  return `hosts/${hostId}/series?${query}`;
 }
 
 /** Kinds that charts draw and that this host has. */
@@ -142,5 +156,5 @@ export function appendSamples(samples) {
     append(table, samples.tick_ms, values);
     trim(table, span.fromMs - table.stepMs);
   }
-  version.value += 1;
+  changedTables();
 }

@@ -14,8 +14,8 @@ import {
   forgetHistory,
   goLive,
   loadHistory,
+  moveOn,
   RANGES,
-  version,
   zoomed,
 } from "./history.js";
 import { setParams } from "./route.js";
@@ -35,10 +35,8 @@ const MOST_LINES = 8;
 const INNER_INTERFACE = /^(veth|br-|docker|cni|flannel|cali|virbr|lxc|lo$)/;
 /** Layers above real disks, whose traffic those count already. */
 const INNER_DISK = /^(dm-|md|zram|loop)/;
-/** Charts move on at least so often, also when no sample comes: a gap must grow. */
-const MOVE_MS = 5000;
 /** An event this near to the cursor is named beside it, as a share of the span. */
-const NEAR = 0.008;
+const BESIDE = 0.008;
 
 /** @param {string} label @param {number} color @param {string} metric @param {boolean} [dashed] @returns {PanelLine} */
 function hostLine(label, color, metric, dashed = false) {
@@ -170,9 +168,7 @@ export function HostCharts(props) {
       if (name === "samples") appendSamples(data);
       if (name === "detail") loadHistory(view.id, chartedKinds());
     });
-    const timer = setInterval(() => {
-      if (!document.hidden && !zoomed.peek()) version.value += 1;
-    }, MOVE_MS);
+    const timer = setInterval(moveOn, 1000);
     return () => {
       stop();
       clearInterval(timer);
@@ -211,7 +207,7 @@ function CursorWords() {
     const zoom = zoomed.value;
     return html`<p class="cursor-words muted">${zoom ? `${moment(zoom.fromMs)} – ${clock(zoom.toMs)}` : `Drag to zoom · times in ${zone(new Date())}`}</p>`;
   }
-  const reach = currentSpan().spanMs * NEAR;
+  const reach = currentSpan().spanMs * BESIDE;
   const near = (events.value ?? []).filter((event) => Math.abs(event.at_ms - at) <= reach);
   const event = near.find((one) => one.severity !== "info") ?? near[0];
   return html`<p class="cursor-words"><time>${moment(at)}</time>

@@ -3,29 +3,28 @@
 import { h } from "preact";
 import { Containers } from "./containers.js";
 import { Events } from "./events.js";
-import { bytes, duration, moment, offset, seconds } from "./format.js";
+import { bytes, offset, seconds } from "./format.js";
 import { Gpus } from "./gpus.js";
 import { HostCharts } from "./host-charts.js";
 import { Mounts } from "./mounts.js";
-import { hostIsStale, problemList } from "./overview.js";
+import { problemList, staleHosts } from "./overview.js";
 import { href } from "./route.js";
 import { absentNote, OtherSources } from "./sources.js";
 import { statusOf } from "./status.js";
-import { catalogue, documentsOf, host, hosts, now } from "./store.js";
+import { catalogue, chosenHost, documentsOf, host } from "./store.js";
 import { Age, Empty, Freshness, html, Icon, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").Host} Host */
 /** @typedef {import("./types.js").HostView} HostView */
 
-/** @param {{ id: string }} props */
-export function HostPage(props) {
+export function HostPage() {
   const view = host.value;
-  const summary = hosts.value?.find((entry) => entry.id === props.id);
+  const summary = chosenHost.value;
   if (view?.status === "missing")
     return html`<div class="page"><h1>Host</h1>${h(Empty, { title: "There is no such host." }, html`It may have been removed. <a href="#/">All hosts</a>`)}</div>`;
   if (!view || !summary || view.status === "loading" || !catalogue.value)
     return html`<div class="page"><h1>${summary?.name ?? "Host"}</h1><p class="loading" role="status">Loading the host…</p></div>`;
-  const stale = hostIsStale(summary);
+  const stale = staleHosts.value.has(summary.id);
   return html`<div class=${`page host-page ${stale ? "stale" : ""}`}>
     ${h(HostHead, { summary, view, stale })}
     ${h(OtherSources, { view })}
@@ -74,7 +73,7 @@ function factsOf(entry, view) {
       body?.cpu_model ?? undefined,
     ],
     ["Memory", bytes(summary.memory_total_bytes)],
-    ["Up for", boot ? duration(now.value - boot) : "unknown", `booted at ${moment(boot)}`],
+    ["Up for", boot ? h(Age, { ms: boot, suffix: "", class: "" }) : "unknown"],
     ["Runs on", virtualization(body?.virtualization)],
     [
       "Agent",

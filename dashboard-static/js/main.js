@@ -43,10 +43,10 @@ function entered() {
   openSession();
 }
 
-/** Which host the address names, if any. */
+/** Which host the address names; null for none, or for what can be no host. */
 function chosenId() {
   const [first, id] = route.value.parts;
-  return first === "host" && id ? id : null;
+  return first === "host" && /^\d+$/.test(id ?? "") ? Number(id) : null;
 }
 
 function App() {
@@ -62,9 +62,9 @@ function App() {
 }
 
 function currentPage() {
-  const [first, second] = route.value.parts;
+  const [first] = route.value.parts;
   if (!first || first === "setup") return h(Overview, {});
-  if (first === "host" && second) return h(HostPage, { id: second });
+  if (chosenId() !== null) return h(HostPage, {});
   if (first === "agents") return h(AgentsPage, {});
   return html`<div class="page"><h1>Not here</h1>${h(Empty, { title: "There is no such page." }, html`<a href="#/">Go to the overview</a>`)}</div>`;
 }
@@ -75,7 +75,7 @@ function start() {
   startKeys();
   startClock();
   openSession();
-  const id = { now: /** @type {string | null | undefined} */ (undefined) };
+  const id = { now: /** @type {number | null | undefined} */ (undefined) };
   effect(() => {
     const open = session.value.phase === "open";
     const chosen = chosenId();

@@ -26,7 +26,7 @@ const MOUNT_COLUMNS = [
     cell: (row) => h(StatusMark, statusOf("mount", row.body.state)),
     sort: (row) => rank(statusOf("mount", row.body.state).tone),
   },
-  { name: "used", label: "Used", cell: (row) => usedCell(row), sort: (row) => row.used },
+  { name: "used", label: "Used", class: "wide", cell: (row) => usedCell(row), sort: (row) => row.used },
   {
     name: "free",
     label: "Free",

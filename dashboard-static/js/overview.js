@@ -1,5 +1,6 @@
 // The overview: what needs attention first, worst first; healthy hosts fold into one row each.
 
+import { computed } from "@preact/signals";
 import { h } from "preact";
 import { AddHost } from "./add-host.js";
 import { parseQuery, passes } from "./filter.js";
@@ -13,13 +14,19 @@ import { Age, Bar, Empty, Freshness, html, nothing, plainLine, Section, StatusMa
 
 /** @typedef {import("./types.js").Host} Host */
 
-/** Whether a host's numbers are too old to trust, also when it is the controller that has gone silent. @param {Host} host */
-export function hostIsStale(host) {
-  return (
-    host.state === "stale" ||
-    host.state === "offline" ||
-    isStale(now.value - (host.last_seen_ms ?? 0), host.interval_ms)
-  );
+/** Hosts whose numbers are too old to trust, also when it is the controller that has gone silent; told only when it changes. */
+const staleIds = computed(() =>
+  (hosts.value ?? [])
+    .filter(isTooOld)
+    .map((host) => host.id)
+    .join(" "),
+);
+export const staleHosts = computed(() => new Set(staleIds.value.split(" ").map(Number)));
+
+/** @param {Host} host */
+function isTooOld(host) {
+  const silent = host.state === "stale" || host.state === "offline";
+  return silent || isStale(now.value - (host.last_seen_ms ?? 0), host.interval_ms);
 }
 
 /** @type {import("./table.js").Column<Host>[]} */
@@ -57,7 +64,7 @@ const HOST_COLUMNS = [
 /** @param {Host} host */
 function hostCell(host) {
   const status = statusOf("host", host.state);
-  return html`<span class="host-cell"><a href=${href(["host", host.id])}>${plainLine(host.name)}</a>${h(StatusMark, status)}</span>`;
+  return html`<span class="host-cell"><a href=${href(["host", String(host.id)])}>${plainLine(host.name)}</a>${h(StatusMark, status)}</span>`;
 }
 
 /** @param {number | null} share @param {string} note */
@@ -94,7 +101,7 @@ function mountCell(host) {
 /** @param {Host} host */
 function containersCell(host) {
   const containers = host.summary.containers;
-  if (!containers) return html`<span class="muted">no Docker</span>`;
+  if (!containers?.total) return html`<span class="muted">none</span>`;
   return html`<span class="stack"><span>${containers.running} of ${containers.total} running</span>
     ${containers.crash_loops > 0 && h(StatusMark, { tone: "crit", word: plural(containers.crash_loops, "crash loop") })}
     ${containers.unhealthy > 0 && h(StatusMark, { tone: "crit", word: `${containers.unhealthy} unhealthy` })}</span>`;
@@ -107,7 +114,7 @@ export function problemList(host) {
     ${host.problems.map(
       (problem) => html`<li key=${`${problem.kind} ${problem.key} ${problem.message}`}>
         ${h(StatusMark, { tone: problem.severity, word: problem.severity === "crit" ? "critical" : "warning" })}
-        <span class="problem-text"><strong>${plainLine(problem.subject)}</strong> ${plainLine(problem.message)}</span>
+        <span class="problem-text">${problem.subject && html`<strong>${plainLine(problem.subject)}</strong> `}${plainLine(problem.message)}</span>
         ${problem.since_ms !== null && h(Age, { ms: problem.since_ms, prefix: "for ", suffix: "" })}
       </li>`,
     )}
@@ -144,8 +151,8 @@ function HostTable(props) {
     ...props,
     kind: "hosts",
     columns: HOST_COLUMNS,
-    rowKey: (host) => host.id,
-    rowClass: (host) => (hostIsStale(host) ? "stale" : ""),
+    rowKey: (host) => String(host.id),
+    rowClass: (host) => (staleHosts.value.has(host.id) ? "stale" : ""),
     below: problemList,
   });
 }

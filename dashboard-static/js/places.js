@@ -66,7 +66,7 @@ function places() {
     { name: "Overview", act: () => go([]) },
     { name: "Agents and join tokens", act: () => go(["agents"]) },
     { name: "Keys", act: () => showKeys() },
-    ...(hosts.value ?? []).map((entry) => ({ name: plainLine(entry.name), act: () => go(["host", entry.id]) })),
+    ...(hosts.value ?? []).map((entry) => ({ name: plainLine(entry.name), act: () => go(["host", String(entry.id)]) })),
   ];
 }
 

@@ -1,6 +1,6 @@
 // What the page knows, as signals. Written by the stream and by answers, read by the views.
 
-import { batch, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 
 /** @typedef {import("./types.js").Host} Host */
 /** @typedef {import("./types.js").HostView} HostView */
@@ -22,6 +22,8 @@ export const session = signal(
 /** null until the first answer. */
 export const hosts = signal(/** @type {Host[] | null} */ (null));
 export const host = signal(/** @type {HostView | null} */ (null));
+/** The chosen host as the fleet lists it. */
+export const chosenHost = computed(() => hosts.value?.find((entry) => entry.id === host.value?.id));
 /** Newest first; null until the first answer. */
 export const events = signal(/** @type {HostEvent[] | null} */ (null));
 export const catalogue = signal(/** @type {import("./types.js").Catalogue | null} */ (null));
@@ -54,7 +56,7 @@ const WORST_FIRST = ["offline", "stale", "catching_up", "online"];
 /** @param {Host} entry smaller is worse */
 function order(entry) {
   const severity = entry.problems.some((problem) => problem.severity === "crit") ? 0 : entry.problems.length ? 1 : 2;
-  return [entry.state === "offline" ? 0 : severity, WORST_FIRST.indexOf(entry.state)];
+  return [severity, WORST_FIRST.indexOf(entry.state)];
 }
 
 /** Worst first, then by name: as the controller sorts them. @param {Host[]} list */
@@ -65,23 +67,46 @@ export function worstFirst(list) {
   });
 }
 
-/** @param {Host} entry */
-export function putHost(entry) {
-  const before = hosts.value?.find((other) => other.id === entry.id);
-  if (before && before.state !== entry.state) announce(`${entry.name} is ${entry.state.replaceAll("_", " ")}`);
-  hosts.value = worstFirst([...(hosts.value ?? []).filter((other) => other.id !== entry.id), entry]);
+/** Changes of hosts that come within this time are shown together: one drawing of the fleet, not one a host. */
+const TOGETHER_MS = 50;
+/** @type {Map<number, Host>} */
+const changed = new Map();
+let changeTimer = 0;
+
+/** The whole fleet. @param {Host[]} list */
+export function putFleet(list) {
+  changed.clear();
+  hosts.value = worstFirst(list);
 }
 
-/** @param {string} id */
+/** @param {Host} entry */
+export function putHost(entry) {
+  changed.set(entry.id, entry);
+  if (changeTimer === 0) changeTimer = setTimeout(putChanged, TOGETHER_MS);
+}
+
+function putChanged() {
+  changeTimer = 0;
+  for (const before of hosts.value ?? []) {
+    const state = changed.get(before.id)?.state;
+    if (state && before.state !== state) announce(`${before.name} is ${state.replaceAll("_", " ")}`);
+  }
+  hosts.value = worstFirst([...(hosts.value ?? []).filter((other) => !changed.has(other.id)), ...changed.values()]);
+  changed.clear();
+}
+
+/** @param {number} id */
 export function dropHost(id) {
+  changed.delete(id);
   hosts.value = (hosts.value ?? []).filter((other) => other.id !== id);
 }
 
-/** Forgets the chosen host and begins with another, or with none. @param {string | null} id */
+/** Forgets the chosen host and begins with another, or with none. @param {number | null} id */
 export function chooseHost(id) {
   batch(() => {
     events.value = null;
-    host.value = id ? { id, status: "loading", documents: new Map(), rows: new Map(), tickMs: null } : null;
+    early = [];
+    host.value = id !== null ? { id, status: "loading", documents: new Map(), rows: new Map(), tickMs: null } : null;
   });
 }
 
@@ -104,18 +129,33 @@ export function putSamples(samples) {
   host.value = { ...view, rows: withRows(view.rows, samples.rows), tickMs: samples.tick_ms };
 }
 
-/** @param {string} hostId @param {InventoryDocument[]} documents */
+/** @param {number} hostId @param {InventoryDocument[]} documents */
 export function putDocuments(hostId, documents) {
   const view = host.value;
   if (view?.id === hostId) host.value = { ...view, documents: withDocuments(view.documents, documents) };
 }
 
+/** @type {HostEvent[]} events that came before the history of events did */
+let early = [];
+
 /** @param {HostEvent} event */
 export function putEvent(event) {
-  if (host.value?.id !== event.host_id || events.value === null) return;
-  if (events.value.some((other) => other.id === event.id)) return;
+  if (host.value?.id !== event.host_id) return;
   if (event.severity === "crit") announce(`${event.subject}: ${event.fact.replaceAll("_", " ")}`);
-  events.value = [event, ...events.value].sort((a, b) => b.at_ms - a.at_ms).slice(0, EVENTS_KEPT);
+  if (events.value === null) early.push(event);
+  else events.value = merged([event], events.value);
+}
+
+/** The history of events of the chosen host. @param {HostEvent[]} list */
+export function putEvents(list) {
+  events.value = merged(early, list);
+  early = [];
+}
+
+/** Newest first, each once. @param {HostEvent[]} some @param {HostEvent[]} others */
+function merged(some, others) {
+  const known = new Map([...some, ...others].map((event) => [event.id, event]));
+  return [...known.values()].sort((a, b) => b.at_ms - a.at_ms).slice(0, EVENTS_KEPT);
 }
 
 /**

@@ -5,19 +5,18 @@ import {
   chooseHost,
   connection,
   dropHost,
-  events,
   host,
-  hosts,
   now,
   putDetail,
   putDocuments,
   putEvent,
+  putEvents,
+  putFleet,
   putHost,
   putSamples,
   session,
   setClock,
   tickClock,
-  worstFirst,
 } from "./store.js";
 
 /** Heartbeats come every 5 s; two missed ones and some slack mean that nobody is there. */
@@ -31,7 +30,7 @@ let source = null;
 let heardMs = 0;
 let retryMs = RETRY_FIRST_MS;
 let retryTimer = 0;
-/** @type {string | null} */
+/** @type {number | null} */
 let chosen = null;
 /** @type {Set<(name: string, data: any) => void>} */
 const listeners = new Set();
@@ -42,13 +41,13 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Opens the stream, with the details of a host or of none. @param {string | null} hostId */
+/** Opens the stream, with the details of a host or of none. @param {number | null} hostId */
 export function follow(hostId) {
   if (source && hostId === chosen) return;
   chosen = hostId;
   chooseHost(hostId);
   open();
-  if (hostId) loadEvents(hostId);
+  if (hostId !== null) loadEvents(hostId);
 }
 
 export function stopStream() {
@@ -81,14 +80,7 @@ const HANDLERS = {
   fleet(data) {
     setClock(data.now_ms);
     tickClock();
-    hosts.value = worstFirst(data.hosts);
-    if (
-      chosen &&
-      host.value?.status === "loading" &&
-      !data.hosts.some((/** @type {any} */ entry) => entry.id === chosen)
-    ) {
-      host.value = { ...host.value, status: "missing" };
-    }
+    putFleet(data.hosts);
   },
   host: putHost,
   host_removed: (data) => dropHost(data.id),
@@ -110,15 +102,24 @@ async function retry() {
   stopStream();
   lost();
   try {
-    await get("session");
+    await get(chosen === null ? "session" : `hosts/${chosen}`);
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) {
+    const status = error instanceof Refusal ? error.status : 0;
+    if (status === 401) {
       session.value = { phase: "anonymous", name: "", error: "The session has ended. Log in again." };
       return;
     }
+    if (status === 404) leaveMissing();
   }
   retryTimer = setTimeout(open, retryMs);
   retryMs = Math.min(retryMs * 2, RETRY_MOST_MS);
+}
+
+/** The chosen host is not there: that is said, and the fleet is followed alone. */
+function leaveMissing() {
+  if (host.value) host.value = { ...host.value, status: "missing" };
+  chosen = null;
+  retryMs = RETRY_FIRST_MS;
 }
 
 function lost() {
@@ -141,13 +142,13 @@ function watch() {
   if (source.readyState !== EventSource.CONNECTING) open();
 }
 
-/** @param {string} hostId */
+/** @param {number} hostId */
 async function loadEvents(hostId) {
   try {
-    const list = await get(`hosts/${encodeURIComponent(hostId)}/events?limit=${EVENTS_LOADED}`);
-    if (host.value?.id === hostId) events.value = list;
+    const list = await get(`hosts/${hostId}/events?limit=${EVENTS_LOADED}`);
+    if (host.value?.id === hostId) putEvents(list);
   } catch (error) {
-    if (host.value?.id === hostId) events.value = [];
+    if (host.value?.id === hostId) putEvents([]);
     console.warn(`events of host ${hostId}: ${explain(error)}`);
   }
 }

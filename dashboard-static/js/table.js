@@ -37,7 +37,7 @@ export function DataTable(props) {
   const rows = sorted(props.rows, props.columns, chosen);
   const scroll = `${props.name}-table`;
   // Explicit roles, because a table that is displayed as cards loses its own.
-  return html`<div class="table-scroll" tabindex="0" role="region" aria-label=${props.caption} id=${scroll}>
+  return html`<div class="table-scroll" tabindex="0" role="group" aria-label=${props.caption} id=${scroll}>
     <table role="table" class=${`table table-${props.kind ?? props.name}`}>
       <caption class="hidden">${props.caption}</caption>
       <thead role="rowgroup"><tr role="row">${props.columns.map((column) => heading(props.name, column, chosen))}</tr></thead>

@@ -34,7 +34,7 @@
  * @property {number | null} memory_total_bytes
  * @property {GpuSummary[]} gpus
  * @property {{ key: string, used_percent: number } | null} fullest_mount
- * @property {{ running: number, total: number, crash_loops: number, unhealthy: number } | null} containers
+ * @property {{ running: number, total: number, crash_loops: number, unhealthy: number } | null} containers all zero where there is no Docker
  * @property {string | null} os
  * @property {string | null} kernel
  * @property {string | null} architecture
@@ -43,7 +43,7 @@
 
 /**
  * @typedef {object} Host
- * @property {string} id
+ * @property {number} id
  * @property {string} name
  * @property {HostState} state
  * @property {number | null} last_seen_ms
@@ -72,7 +72,7 @@
 /**
  * @typedef {object} HostEvent
  * @property {string} id
- * @property {string} host_id
+ * @property {number} host_id
  * @property {number} at_ms
  * @property {string} kind
  * @property {string} key
@@ -93,13 +93,13 @@
 
 /** @typedef {{ name: string, unit: string, help: string }} Metric */
 /** @typedef {Record<string, Metric[]>} Catalogue metrics of each kind, in order */
-/** @typedef {{ host_id: string, tick_ms: number, taken_ms: number, rows: Row[] }} Samples */
+/** @typedef {{ host_id: number, tick_ms: number, taken_ms: number, rows: Row[] }} Samples */
 /** @typedef {Record<string, number | null>} Values a row by metric name */
 
 /**
  * What the page knows of the chosen host.
  * @typedef {object} HostView
- * @property {string} id
+ * @property {number} id
  * @property {"loading" | "ready" | "missing"} status
  * @property {Map<string, Map<string, InventoryDocument>>} documents kind → key → document, gone ones left out
  * @property {Map<string, Map<string, Values>>} rows kind → key → newest numbers

@@ -1,9 +1,9 @@
 // Small parts that all pages share.
 
-import { useSignal } from "@preact/signals";
+import { computed, useSignal } from "@preact/signals";
 import htm from "htm";
 import { h } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { duration, moment } from "./format.js";
 import { isStale } from "./status.js";
 import { now } from "./store.js";
@@ -27,18 +27,25 @@ export function StatusMark(props) {
   </span>`;
 }
 
-/** How long ago, ticking; the exact time on hover. @param {{ ms: number | null, prefix?: string, suffix?: string }} props */
+/**
+ * How long ago, ticking; the exact time on hover. Only its text node changes with the clock.
+ * @param {{ ms: number, prefix?: string, suffix?: string, class?: string }} props
+ */
 export function Age(props) {
-  if (props.ms == null) return html`<span class="age">never</span>`;
-  const text = `${props.prefix ?? ""}${duration(now.value - props.ms)}${props.suffix ?? " ago"}`;
-  return html`<time class="age" datetime=${new Date(props.ms).toISOString()} title=${moment(props.ms)}>${text}</time>`;
+  const { ms, prefix = "", suffix = " ago" } = props;
+  const text = useMemo(() => computed(() => `${prefix}${duration(now.value - ms)}${suffix}`), [ms, prefix, suffix]);
+  return html`<time class=${props.class ?? "age"} datetime=${new Date(ms).toISOString()} title=${moment(ms)}>${text}</time>`;
 }
 
 /** Age of a card's numbers: "live" while they come, "last seen …" once they are stale. @param {{ ms: number | null, intervalMs: number | null }} props */
 export function Freshness(props) {
-  if (props.ms == null) return html`<span class="age">no data yet</span>`;
-  const stale = isStale(now.value - props.ms, props.intervalMs);
-  return h(Age, stale ? { ms: props.ms, prefix: "last seen " } : { ms: props.ms });
+  const { ms, intervalMs } = props;
+  const stale = useMemo(
+    () => computed(() => isStale(ms === null ? null : now.value - ms, intervalMs)),
+    [ms, intervalMs],
+  );
+  if (ms === null) return html`<span class="age">no data yet</span>`;
+  return h(Age, stale.value ? { ms, prefix: "last seen " } : { ms });
 }
 
 /** A cell for what there is not; cards leave it out. */

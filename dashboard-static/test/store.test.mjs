@@ -45,7 +45,7 @@ test("hosts stand worst first", () => {
     host("a", "online", []),
     host("w", "online", problem("warn")),
     host("c", "online", problem("crit")),
-    host("o", "offline", []),
+    host("o", "offline", problem("crit")),
   ];
   assert.deepEqual(
     worstFirst(list).map((entry) => entry.name),
