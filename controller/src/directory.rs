@@ -63,7 +63,8 @@ impl StoreDirectory {
         Ok(revoked)
     }
 
-    fn shut_out(&self, agent_id: Uuid, why: &str) {
+    /// Forgets an agent and ends its session.
+    pub fn shut_out(&self, agent_id: Uuid, why: &str) {
         self.remembered().retain(|_, (authorised, _)| authorised.agent.agent_id != agent_id);
         self.sessions.close(agent_id, revoked(why));
     }

@@ -7,10 +7,15 @@ pub mod api;
 pub mod ca;
 pub mod config;
 pub mod directory;
+pub mod failure;
 pub mod feed;
 pub mod ingest;
 pub mod limits;
 pub mod live;
 pub mod postgres;
+pub mod run;
 pub mod store;
 pub mod transport;
+
+pub use failure::Failure;
+pub use run::{join_token, run};

@@ -1,1 +1,77 @@
-fn main() {}
+//! `fleetlight-controller`: reads the command line, then hands over to the library.
+
+use clap::{Parser, Subcommand};
+use fleetlight_controller::config::ControllerConfig;
+use fleetlight_controller::{Failure, join_token, run};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Takes in telemetry of agents, keeps it in Postgres, serves the page.
+#[derive(Debug, Parser)]
+#[command(name = "fleetlight-controller", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve until stopped.
+    Run(ConfigFile),
+    /// Read the configuration, say what is wrong with it, start nothing.
+    CheckConfig(ConfigFile),
+    /// Print a one-time token that enrols one host within an hour.
+    JoinToken {
+        /// The host's name; a host that is known by it keeps its history and gets a new key.
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// Configuration, TOML; without it /etc/fleetlight/controller.toml if that exists.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Run(file) => load(file.config.as_deref()).and_then(|config| {
+            log_to_stderr("info");
+            block_on(run(config))
+        }),
+        Verb::CheckConfig(file) => load(file.config.as_deref()).map(|_| println!("configuration is good")),
+        Verb::JoinToken { host, config } => load(config.config.as_deref()).and_then(|config| {
+            log_to_stderr("warn");
+            let token = block_on(join_token(config, host.as_deref()))?;
+            println!("{token}");
+            Ok(())
+        }),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("fleetlight-controller: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<ControllerConfig, Failure> {
+    ControllerConfig::load(file).map_err(|error| Failure::Config(error.to_string()))
+}
+
+fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?.block_on(task)
+}
+
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_env("FLEETLIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,26 @@
+//! Why the controller ends, and the exit code that says so (sysexits.h).
+
+use std::process::ExitCode;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is not as it must be; trying again changes nothing.
+    #[error("{0}")]
+    Config(String),
+    /// Something that the controller needs is not to be had: a port, the database.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) => 78,
+            Self::Unavailable(_) => 69,
+            Self::Other(_) => 1,
+        })
+    }
+}
