@@ -371,3 +371,12 @@ pub const LOGIN_KEYS: usize = 10_000;
 /// Bytes of a CSP report that are logged, and how many reports are: the rest is only counted.
 pub const CSP_REPORT_BYTES: usize = 1_024;
 pub const CSP_REPORTS_LOGGED: u64 = 20;
+
+// Channels between the controller's parts.
+
+/// Batches on their way from sessions to ingest. Full: streams are not read, and agents hold their
+/// batches.
+pub const INBOUND: usize = 1_024;
+
+/// Changes of presence on their way to the live view. Full: sessions wait.
+pub const PRESENCE: usize = 256;

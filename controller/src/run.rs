@@ -15,7 +15,7 @@ use crate::limits::{INBOUND, PRESENCE};
 use crate::live::Live;
 use crate::postgres::PrivatePostgres;
 use crate::store::Store;
-use crate::transport::{self, Registry, WallClock, enrolment, listener, system_clock};
+use crate::transport::{Registry, WallClock, enrolment, listener, system_clock};
 use fleetlight_protocol::control::{Refusal, RefusalCode};
 use fleetlight_protocol::join_token::JoinToken;
 use std::sync::Arc;
@@ -96,7 +96,10 @@ async fn open(config: &ControllerConfig, authority: &Authority, clock: &WallCloc
     let sessions = listener::bind(config.session_listen, authority, clock, true)
         .map_err(|error| unavailable("session_listen", &error))?;
     let enrolment = TcpListener::bind(config.enrol_listen).await.map_err(|error| {
-        unavailable("enrol_listen", &format!("cannot listen on TCP {}: {error}; stop what uses it, or set another port", config.enrol_listen))
+        unavailable(
+            "enrol_listen",
+            &format!("cannot listen on TCP {}: {error}; stop what uses it, or set another port", config.enrol_listen),
+        )
     })?;
     Ok(Ports { web, sessions, enrolment })
 }
@@ -118,7 +121,7 @@ impl Database {
         let url = match &config.database_url {
             Some(url) => url.clone(),
             None => PrivatePostgres::url_of_running(&config.state_dir.join("postgres"))
-                .map_err(|error| Failure::Unavailable(format!("private Postgres: {error}; is the controller running?")))?,
+                .map_err(|error| Failure::Unavailable(format!("{error}")))?,
         };
         let store = Store::connect(&url).await.map_err(|error| {
             let place = config.database_url.as_deref().map_or("private Postgres".into(), without_password);
@@ -177,8 +180,7 @@ async fn serve(
             closing.close(agent_id, come_again());
         }),
     };
-    let context =
-        listener::Context { directory: Arc::clone(&directory), inbound, presence, registry, wall: clock };
+    let context = listener::Context { directory: Arc::clone(&directory), inbound, presence, registry, wall: clock };
     let ingesting = tokio::spawn(ingest.run(arriving));
     let names = store.clone();
     tokio::join!(

@@ -39,6 +39,15 @@ impl Cluster {
         Ok((Self { data: folder.join("data"), socket_folder, account }, lock))
     }
 
+    /// The cluster that another process serves on this folder: not locked, nothing made.
+    pub fn of_running(folder: &Path, account: Account) -> Result<Self, PostgresError> {
+        let folder = &folder.canonicalize().map_err(io_error("looking at", folder))?;
+        let sockets = [folder.join("run"), elsewhere("/run", folder), elsewhere("/tmp", folder)];
+        let found = sockets.into_iter().find(|sockets| sockets.join(SOCKET).exists());
+        let socket_folder = found.ok_or_else(|| PostgresError::NotRunning { folder: folder.clone() })?;
+        Ok(Self { data: folder.join("data"), socket_folder, account })
+    }
+
     pub fn data(&self) -> &Path {
         &self.data
     }

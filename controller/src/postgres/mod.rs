@@ -58,6 +58,8 @@ pub enum PostgresError {
     Unreachable { account: String, folder: PathBuf },
     #[error("another controller (process {holder}) uses {folder}: stop it, or set state_dir to another folder")]
     Locked { holder: String, folder: PathBuf },
+    #[error("nothing serves the private Postgres in {folder}: start the controller first")]
+    NotRunning { folder: PathBuf },
     #[error("no folder is short enough for a Unix socket: set state_dir to a path of fewer than {most} bytes")]
     SocketPath { most: usize },
     #[error("{doing} {path}: {source}")]
@@ -105,6 +107,14 @@ impl PrivatePostgres {
         let stop = CancellationToken::new();
         let supervisor = tokio::spawn(process::supervise(server, binaries, cluster, stop.clone()));
         Ok(Self { url, stop: stop.drop_guard(), supervisor, lock })
+    }
+
+    /// How to reach the server that a running controller keeps on `folder`.
+    ///
+    /// # Errors
+    /// [`PostgresError::NotRunning`].
+    pub fn url_of_running(folder: &Path) -> Result<String, PostgresError> {
+        Ok(Cluster::of_running(folder, Account::choose()?)?.url())
     }
 
     /// For [`crate::store::Store::connect`].
