@@ -21,7 +21,8 @@ impl Whole {
     /// [`Trouble`]: it does not even say who it is.
     pub fn open(device: Device<'static>, index: u32, before: &mut Vec<Self>) -> Result<Self, Trouble> {
         need("nvmlDeviceGetUUID", device.uuid())?;
-        let described = describe(&device, index)?;
+        let links = nvlink::read(&device, &mut Calls::default())?.links;
+        let described = facts::gpu(&device, index, links)?;
         let known = before.iter().position(|whole| whole.uuid() == described.uuid);
         let mut whole = match known.map(|at| before.swap_remove(at)) {
             Some(mut whole) => {
@@ -40,7 +41,8 @@ impl Whole {
     /// # Errors
     /// [`Outage`] of the driver.
     pub fn refresh(&mut self) -> Result<(), Outage> {
-        let fresh = describe(&self.gpu.device, self.gpu.facts.index).and_then(|described| {
+        let GpuFacts { index, nvlink_links, .. } = self.gpu.facts;
+        let fresh = facts::gpu(&self.gpu.device, index, nvlink_links).and_then(|described| {
             self.gpu.facts = described;
             self.gpu.ask_again();
             self.find_instances()
@@ -74,6 +76,9 @@ impl Whole {
             let slot = calls.ask("nvmlDeviceGetMigDeviceHandleByIndex", index, || parent.mig_device_by_index(index))?;
             let Some(device) = slot else { continue };
             let described = facts::instance(&device, index, &self.gpu.facts.uuid)?;
+            if described.uuid.is_empty() {
+                continue;
+            }
             match before.iter().position(|gpu| gpu.facts.uuid == described.uuid).map(|at| before.swap_remove(at)) {
                 Some(mut known) => {
                     known.renew(device, described);
@@ -84,9 +89,4 @@ impl Whole {
         }
         Ok(())
     }
-}
-
-fn describe(device: &Device<'_>, index: u32) -> Result<GpuFacts, Trouble> {
-    let links = nvlink::read(device, &mut Calls::default())?.links;
-    facts::gpu(device, index, links)
 }
