@@ -6,20 +6,43 @@ import { useEffect } from "preact/hooks";
 import { AddHost } from "./add-host.js";
 import { explain, get, post, remove } from "./api.js";
 import { duration, moment } from "./format.js";
+import { href } from "./route.js";
 import { announce, now } from "./store.js";
 import { DataTable } from "./table.js";
 import { Age, Dialog, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
 
-/** @typedef {Record<string, any>} Entry */
+/**
+ * @typedef {object} Agent
+ * @property {string} id
+ * @property {number} host_id
+ * @property {string} host_name
+ * @property {number} created_ms
+ * @property {number | null} last_seen_ms
+ * @property {number | null} revoked_ms
+ * @property {string | null} revoked_for
+ * @property {number | null} not_after_ms
+ */
+
+/**
+ * @typedef {object} Token
+ * @property {string} id
+ * @property {string | null} host_name
+ * @property {number} created_ms
+ * @property {number} expires_ms
+ * @property {number | null} used_ms
+ * @property {number | null} revoked_ms
+ */
 
 export function AgentsPage() {
-  const agents = useSignal(/** @type {Entry[] | null} */ (null));
-  const tokens = useSignal(/** @type {Entry[] | null} */ (null));
+  const agents = useSignal(/** @type {Agent[]} */ ([]));
+  const tokens = useSignal(/** @type {Token[]} */ ([]));
+  const loaded = useSignal(false);
   const error = useSignal("");
-  const revoking = useSignal(/** @type {Entry | null} */ (null));
+  const revoking = useSignal(/** @type {Agent | null} */ (null));
   const load = async () => {
     try {
       [agents.value, tokens.value] = await Promise.all([get("agents"), get("join-tokens")]);
+      loaded.value = true;
       error.value = "";
     } catch (failure) {
       error.value = explain(failure);
@@ -39,87 +62,88 @@ export function AgentsPage() {
     }
   };
   return html`<div class="page">
-    <div class="page-head"><h1>Agents</h1><p class="muted">Keys that hosts hold, and join tokens that wait</p>${h(AddHost, { onMade: load })}</div>
+    <div class="page-head"><h1>Agents</h1>${h(AddHost, { onMade: load })}</div>
     ${error.value && h(ErrorNote, {}, error.value)}
-    ${h(
-      Section,
-      { id: "agents", title: "Keys" },
-      agentTable(agents.value, (entry) => {
-        revoking.value = entry;
-      }),
-    )}
-    ${h(
-      Section,
-      { id: "tokens", title: "Join tokens" },
-      tokenTable(tokens.value, (entry) =>
-        change(() => remove(`join-tokens/${encodeURIComponent(entry.id)}`), "The join token is withdrawn"),
-      ),
-    )}
+    ${!loaded.value && !error.value && html`<p class="loading" role="status">Loading…</p>`}
+    ${
+      loaded.value && [
+        h(
+          Section,
+          { id: "agents", title: "Keys", note: "that hosts hold" },
+          agentTable(agents.value, (agent) => {
+            revoking.value = agent;
+          }),
+        ),
+        h(
+          Section,
+          { id: "tokens", title: "Join tokens", note: "one host each" },
+          tokenTable(tokens.value, (token) =>
+            change(() => remove(`join-tokens/${encodeURIComponent(token.id)}`), "The join token is withdrawn"),
+          ),
+        ),
+      ]
+    }
     ${
       revoking.value &&
       h(RevokeDialog, {
-        entry: revoking.value,
+        agent: revoking.value,
         onClose: () => {
           revoking.value = null;
         },
-        onRevoke: (entry) =>
-          change(() => post(`agents/${encodeURIComponent(entry.id)}/revoke`), "The agent's key is revoked"),
+        onRevoke: (agent) =>
+          change(() => post(`agents/${encodeURIComponent(agent.id)}/revoke`), "The agent's key is revoked"),
       })
     }
   </div>`;
 }
 
-/** @param {Entry[] | null} list @param {(entry: Entry) => void} revoke */
+/** @param {Agent[]} list @param {(agent: Agent) => void} revoke */
 function agentTable(list, revoke) {
-  if (list === null) return html`<p class="loading" role="status">Loading…</p>`;
   if (!list.length) return h(Empty, { title: "No agent holds a key." }, "Add a host to give it one.");
-  return h(/** @type {typeof DataTable<Entry>} */ (DataTable), {
+  return h(/** @type {typeof DataTable<Agent>} */ (DataTable), {
     name: "agents",
     caption: "Keys that hosts hold",
     rows: list,
     rowKey: (row) => row.id,
     columns: [
-      {
-        name: "host",
-        label: "Host",
-        cell: (row) => plainLine(row.host_name ?? row.name ?? row.host_id ?? row.id),
-        sort: (row) => row.host_name ?? row.name,
-      },
-      {
-        name: "state",
-        label: "State",
-        cell: (row) =>
-          h(StatusMark, row.revoked_ms == null ? { tone: "ok", word: "valid" } : { tone: "stale", word: "revoked" }),
-      },
-      {
-        name: "since",
-        label: "Enrolled",
-        cell: (row) => whenCell(row.enrolled_ms ?? row.created_ms),
-        sort: (row) => row.enrolled_ms ?? row.created_ms,
-      },
+      { name: "host", label: "Host", cell: (row) => agentCell(row), sort: (row) => row.host_name },
+      { name: "state", label: "State", cell: (row) => h(StatusMark, agentStatus(row)), sort: (row) => row.revoked_ms },
+      { name: "since", label: "Enrolled", cell: (row) => whenCell(row.created_ms), sort: (row) => row.created_ms },
+      { name: "seen", label: "Last seen", cell: (row) => whenCell(row.last_seen_ms), sort: (row) => row.last_seen_ms },
       {
         name: "until",
-        label: "Certificate until",
-        cell: (row) => whenCell(row.not_after_ms ?? row.expires_ms),
-        sort: (row) => row.not_after_ms ?? row.expires_ms,
+        label: "Certificate ends",
+        cell: (row) => whenCell(row.not_after_ms),
+        sort: (row) => row.not_after_ms,
       },
       {
         name: "act",
         label: "Action",
         cell: (row) =>
-          row.revoked_ms == null
-            ? html`<button type="button" class="button" onClick=${() => revoke(row)}>Revoke…</button>`
+          row.revoked_ms === null
+            ? html`<button type="button" class="button" onClick=${() => revoke(row)}>Revoke…<span class="hidden"> the key of ${row.host_name}</span></button>`
             : nothing(),
       },
     ],
   });
 }
 
-/** @param {Entry[] | null} list @param {(entry: Entry) => void} withdraw */
+/** @param {Agent} agent */
+function agentCell(agent) {
+  return html`<a href=${href(["host", String(agent.host_id)])}>${plainLine(agent.host_name)}</a>`;
+}
+
+/** @param {Agent} agent @returns {import("./status.js").Status & { title?: string }} */
+function agentStatus(agent) {
+  if (agent.revoked_ms !== null) return { tone: "stale", word: "revoked", title: agent.revoked_for ?? undefined };
+  if (agent.not_after_ms !== null && agent.not_after_ms < now.value) return { tone: "warn", word: "certificate ended" };
+  return { tone: "ok", word: "valid" };
+}
+
+/** @param {Token[]} list @param {(token: Token) => void} withdraw */
 function tokenTable(list, withdraw) {
-  if (list === null) return html`<p class="loading" role="status">Loading…</p>`;
-  if (!list.length) return html`<p class="muted">No join token waits to be used.</p>`;
-  return h(/** @type {typeof DataTable<Entry>} */ (DataTable), {
+  if (!list.length) return html`<p class="muted">No join token was made yet.</p>`;
+  return h(/** @type {typeof DataTable<Token>} */ (DataTable), {
     name: "tokens",
     caption: "Join tokens",
     rows: list,
@@ -133,17 +157,12 @@ function tokenTable(list, withdraw) {
       },
       { name: "state", label: "State", cell: (row) => h(StatusMark, tokenStatus(row)) },
       { name: "made", label: "Made", cell: (row) => whenCell(row.created_ms), sort: (row) => row.created_ms },
-      {
-        name: "until",
-        label: "Expires",
-        cell: (row) => whenCell(row.expires_ms),
-        sort: (row) => row.expires_ms,
-      },
+      { name: "until", label: "Expires", cell: (row) => whenCell(row.expires_ms), sort: (row) => row.expires_ms },
       {
         name: "act",
         label: "Action",
         cell: (row) =>
-          row.used_ms == null
+          tokenStatus(row).tone === "ok"
             ? html`<button type="button" class="button" onClick=${() => withdraw(row)}>Withdraw</button>`
             : nothing(),
       },
@@ -151,10 +170,11 @@ function tokenTable(list, withdraw) {
   });
 }
 
-/** @param {Entry} token @returns {import("./status.js").Status} */
+/** @param {Token} token @returns {import("./status.js").Status} */
 function tokenStatus(token) {
-  if (token.used_ms != null) return { tone: "stale", word: "used" };
-  if (token.expires_ms != null && token.expires_ms < now.value) return { tone: "stale", word: "expired" };
+  if (token.used_ms !== null) return { tone: "stale", word: "used" };
+  if (token.revoked_ms !== null) return { tone: "stale", word: "withdrawn" };
+  if (token.expires_ms < now.value) return { tone: "stale", word: "expired" };
   return { tone: "ok", word: "waiting" };
 }
 
@@ -167,15 +187,15 @@ function whenCell(ms) {
     : h(Age, { ms });
 }
 
-/** @param {{ entry: Entry, onClose: () => void, onRevoke: (entry: Entry) => void }} props */
+/** @param {{ agent: Agent, onClose: () => void, onRevoke: (agent: Agent) => void }} props */
 function RevokeDialog(props) {
-  const name = plainLine(props.entry.host_name ?? props.entry.name ?? props.entry.id);
+  const name = plainLine(props.agent.host_name);
   return h(
     Dialog,
     { title: "Revoke the key?", onClose: props.onClose },
     html`<p>The agent on <strong>${name}</strong> is cut off at once and can not come back with this key. To join again it needs a new join token.</p>
       <p><button type="button" class="button danger" onClick=${() => {
-        props.onRevoke(props.entry);
+        props.onRevoke(props.agent);
         props.onClose();
       }}>Revoke the key of ${name}</button></p>`,
   );

@@ -7,10 +7,9 @@ import { bytes, offset, seconds } from "./format.js";
 import { Gpus } from "./gpus.js";
 import { HostCharts } from "./host-charts.js";
 import { Mounts } from "./mounts.js";
-import { problemList, staleHosts } from "./overview.js";
+import { problemList, shownState, staleHosts } from "./overview.js";
 import { href } from "./route.js";
 import { absentNote, OtherSources } from "./sources.js";
-import { statusOf } from "./status.js";
 import { catalogue, chosenHost, documentsOf, host } from "./store.js";
 import { Age, Empty, Freshness, html, Icon, plainLine, StatusMark } from "./ui.js";
 
@@ -26,7 +25,7 @@ export function HostPage() {
     return html`<div class="page"><h1>${summary?.name ?? "Host"}</h1><p class="loading" role="status">Loading the host…</p></div>`;
   const stale = staleHosts.value.has(summary.id);
   return html`<div class=${`page host-page ${stale ? "stale" : ""}`}>
-    ${h(HostHead, { summary, view, stale })}
+    ${h(HostHead, { summary, view })}
     ${h(OtherSources, { view })}
     ${h(HostCharts, { view, key: view.id })}
     ${h(Gpus, { view, absent: absentNote(view, "gpus") })}
@@ -36,15 +35,14 @@ export function HostPage() {
   </div>`;
 }
 
-/** @param {{ summary: Host, view: HostView, stale: boolean }} props */
+/** @param {{ summary: Host, view: HostView }} props */
 function HostHead(props) {
-  const { summary, view, stale } = props;
-  const gone = stale && summary.state === "online";
+  const { summary, view } = props;
   return html`<header class="host-head">
     <a class="back" href=${href([])}>${h(Icon, { name: "arrow-left" })}All hosts</a>
     <div class="host-title">
       <h1>${plainLine(summary.name)}</h1>
-      ${h(StatusMark, gone ? { tone: "stale", word: "stale" } : statusOf("host", summary.state))}
+      ${h(StatusMark, shownState(summary))}
       ${h(Freshness, { ms: summary.last_seen_ms, intervalMs: summary.interval_ms })}
     </div>
     ${problemList(summary)}

@@ -88,8 +88,24 @@ function start() {
     }
   });
   effect(titles);
+  effect(arrive);
   const place = document.getElementById("app");
   if (place) render(h(App, {}), place);
+}
+
+let arrived = "";
+
+/** At another place the reader begins at its top, with keyboard and screen reader too. */
+function arrive() {
+  const place = route.value.parts.join("/") || "overview";
+  if (session.value.phase !== "open" || place === arrived) return;
+  const first = arrived === "";
+  arrived = place;
+  if (first) return;
+  requestAnimationFrame(() => {
+    scrollTo(0, 0);
+    document.getElementById("main")?.focus({ preventScroll: true });
+  });
 }
 
 function titles() {

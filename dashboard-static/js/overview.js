@@ -61,9 +61,15 @@ const HOST_COLUMNS = [
   },
 ];
 
+/** A host that says nothing any more is not online, whatever it was last. @param {Host} host */
+export function shownState(host) {
+  const stale = host.state === "online" && staleHosts.value.has(host.id);
+  return statusOf("host", stale ? "stale" : host.state);
+}
+
 /** @param {Host} host */
 function hostCell(host) {
-  const status = statusOf("host", host.state);
+  const status = shownState(host);
   return html`<span class="host-cell"><a href=${href(["host", String(host.id)])}>${plainLine(host.name)}</a>${h(StatusMark, status)}</span>`;
 }
 
