@@ -195,6 +195,9 @@ pub const CONTROL_QUEUE: usize = 8;
 /// How often clock offset and round trip are measured.
 pub const PING_EVERY: Duration = Duration::from_secs(15);
 
+/// How long a due ping waits for a batch to share its packet: the default tick.
+pub const PING_COMPANY_WAIT: Duration = Duration::from_secs(5);
+
 /// A renewal that was refused or not answered is tried again after this long; days are left.
 pub const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 

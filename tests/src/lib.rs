@@ -5,6 +5,7 @@
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
 //! - [`measure`]: what processes cost.
+//! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
 pub mod client;
@@ -12,4 +13,7 @@ pub mod measure;
 pub mod netns;
 pub mod postgres;
 pub mod relay;
+pub mod sim_agent;
+pub mod sim_controller;
+pub mod sim_net;
 pub mod system;

@@ -5,13 +5,13 @@ use super::backoff::Random;
 use super::in_flight::InFlight;
 use super::session::Ended;
 use crate::identity::NewKey;
-use crate::limits::{CONTROL_QUEUE, PING_EVERY, RENEWAL_RETRY};
+use crate::limits::{CONTROL_QUEUE, PING_COMPANY_WAIT, PING_EVERY, RENEWAL_RETRY};
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Ping};
 use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use quinn::{RecvStream, SendStream};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// Reads one frame.
 pub(super) async fn read(stream: &mut RecvStream) -> Result<ControllerControl, Ended> {
@@ -34,6 +34,7 @@ pub(super) async fn run(send: &mut SendStream, recv: RecvStream, link: &Link, in
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let mut talk = Talk {
         link,
+        in_flight,
         nonce: 0,
         asked: None,
         measured: None,
@@ -79,6 +80,7 @@ async fn listen(
 /// What is said on the stream besides acks.
 struct Talk<'a> {
     link: &'a Link,
+    in_flight: &'a InFlight,
     nonce: u64,
     /// The ping that awaits its pong: when it went by both clocks.
     asked: Option<(Instant, i64)>,
@@ -100,12 +102,21 @@ impl Talk<'_> {
                     Some(answer) => self.take(answer).await,
                     None => return Ended::lost("its control stream has ended"),
                 },
-                () = sleep_until(self.ping_at) => self.ping(send).await,
+                () = self.ping_due() => self.ping(send).await,
                 () = sleep_until(renew_at.unwrap_or_else(Instant::now)), if renew_at.is_some() => self.renew(send).await,
             };
             if let Err(ended) = result {
                 return ended;
             }
+        }
+    }
+
+    /// Waits until the next ping is due, and then for a batch whose packet it can share.
+    async fn ping_due(&self) {
+        sleep_until(self.ping_at).await;
+        // The first two go at once, so that offset and round trip are known from the start.
+        if self.nonce > 1 {
+            let _ = timeout(PING_COMPANY_WAIT, self.in_flight.sending()).await;
         }
     }
 
@@ -157,11 +168,10 @@ impl Talk<'_> {
         let Some((sent, sent_ms)) = self.asked.take() else { return };
         let round_trip = sent.elapsed();
         let half_ms = (round_trip / 2).as_millis() as i64;
-        let first = self.measured.is_none();
         // The pong's time is that of the middle of the exchange.
         self.measured = Some((sent_ms + half_ms - controller_ms, round_trip.as_millis() as u32));
-        if first {
-            // What was measured is known to the controller with the next ping.
+        if self.nonce == 1 {
+            // What was measured reaches the controller with the next ping.
             self.ping_at = Instant::now();
         }
         self.link.clock.learn(controller_ms + half_ms);

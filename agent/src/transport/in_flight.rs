@@ -17,6 +17,8 @@ struct State {
     /// Since when an ack has been awaited: the last one, or the first batch after a calm.
     waiting_since: Option<Instant>,
     any_acked: bool,
+    /// Sendings so far.
+    count: u64,
 }
 
 impl InFlight {
@@ -29,6 +31,7 @@ impl InFlight {
     pub fn sent(&self, first: u64, last: u64) {
         self.0.send_modify(|state| {
             state.sent.insert(first, last);
+            state.count += 1;
             state.waiting_since.get_or_insert_with(Instant::now);
         });
     }
@@ -57,15 +60,24 @@ impl InFlight {
     pub async fn stalled(&self, wait: Duration) {
         let mut state = self.0.subscribe();
         loop {
-            let waiting = state.wait_for(|state| state.waiting_since.is_some()).await.map(|state| state.waiting_since);
-            let Ok(since) = waiting else { return std::future::pending().await };
-            let Some(since) = since else { continue };
+            let awaited = state.wait_for(|state| state.waiting_since.is_some()).await;
+            let Some(since) = awaited.ok().and_then(|state| state.waiting_since) else {
+                return std::future::pending().await;
+            };
+            let news = async { state.wait_for(|state| state.waiting_since != Some(since)).await.map(drop) };
             tokio::select! {
                 biased;
-                changed = state.wait_for(|state| state.waiting_since != Some(since)) => drop(changed),
+                _ = news => {}
                 () = sleep_until(since + wait) => return,
             }
         }
+    }
+
+    /// Waits until something more is sent.
+    pub async fn sending(&self) {
+        let mut state = self.0.subscribe();
+        let count = state.borrow().count;
+        let _ = state.wait_for(|state| state.count != count).await;
     }
 
     /// Waits until everything that was sent is acknowledged.

@@ -57,10 +57,11 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
     let road = Road { connection: &connection, spool: &link.spool, in_flight, head };
     let ended = tokio::select! {
         biased;
-        ended = control::run(&mut send, recv, link, in_flight) => ended,
         ended = streams::run(Class::Facts, road) => ended,
         ended = streams::run(Class::Live, road) => ended,
         ended = streams::run(Class::Replay, road) => ended,
+        // After the streams, so that a ping shares the packet of the batch that it waited for.
+        ended = control::run(&mut send, recv, link, in_flight) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,
     };
     if matches!(ended, Ended::Goodbye) {

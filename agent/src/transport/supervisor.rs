@@ -55,8 +55,7 @@ pub async fn run(link: Link, stop: CancellationToken) {
             News::Stop | News::Ended(Ended::Goodbye) => return,
             News::Ended(ended) => Some(supervisor.ended(&ended)),
             News::Stalled => {
-                let seconds = supervisor.stall_wait.as_secs();
-                tracing::warn!("no ack for {seconds} s: dialling a fresh connection beside the old one");
+                supervisor.stalled();
                 Some(Duration::ZERO)
             }
             News::Dialled(Ok(Some(welcomed))) => {
@@ -149,10 +148,16 @@ impl<'a> Supervisor<'a> {
         ends.is_ok_and(|(_, ends_ms)| self.link.clock.controller_ms().is_some_and(|now_ms| now_ms > ends_ms))
     }
 
+    /// No acks: the next fresh connection has longer to bring one, unless this one had brought some.
+    fn stalled(&mut self) {
+        let seconds = self.stall_wait.as_secs();
+        tracing::warn!("no ack for {seconds} s: dialling a fresh connection beside the old one");
+        let fruitful = self.current.as_ref().is_some_and(|current| current.in_flight.any_acked());
+        self.stall_wait = if fruitful { STALL_WAIT } else { (self.stall_wait * 2).min(STALL_WAIT_CAP) };
+    }
+
     /// Goes over to a new session. An old one goes: the controller has superseded it already.
     fn welcomed(&mut self, welcomed: Box<Welcomed>) {
-        let fruitless = self.current.as_ref().is_some_and(|old| !old.in_flight.any_acked());
-        self.stall_wait = if fruitless { (self.stall_wait * 2).min(STALL_WAIT_CAP) } else { STALL_WAIT };
         self.said = None;
         let controller = welcomed.connection.remote_address();
         tracing::info!(%controller, version = welcomed.welcome.controller_version, "session with the controller is up");
