@@ -82,7 +82,10 @@ impl Web {
     /// Serves until `stop`, then ends streams at once and gives calls [`WEB_DRAIN`] to finish.
     pub async fn serve(self, parts: Parts, stop: CancellationToken) {
         let api = Api::new(parts, self.sites.clone(), self.dashboard_dir.clone(), stop.clone());
-        let router = routes::router(&api);
+        self.serve_router(routes::router(&api), stop).await;
+    }
+
+    async fn serve_router(self, router: Router, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
@@ -181,3 +184,7 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, WebError> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -90,14 +90,14 @@ fn count(failures: &mut HashMap<Key, Failures>, key: Key, now: Instant) -> u32 {
     entry.count
 }
 
-/// Forgets what is old, or else what has failed least, of that the oldest.
+/// Forgets what is old; if that is not enough, the tenth that has failed least, the oldest of it first.
 fn make_room(failures: &mut HashMap<Key, Failures>, now: Instant) {
     failures.retain(|_, failures| failures.is_fresh(now));
     if failures.len() >= LOGIN_KEYS {
-        let least = failures.iter().min_by_key(|(_, failures)| (failures.count, failures.last));
-        if let Some(least) = least.map(|(key, _)| key.clone()) {
-            failures.remove(&least);
-        }
+        let mut guilt: Vec<_> = failures.values().map(|failures| (failures.count, failures.last)).collect();
+        let (_, limit, _) = guilt.select_nth_unstable(LOGIN_KEYS / 10);
+        let limit = *limit;
+        failures.retain(|_, failures| (failures.count, failures.last) > limit);
     }
 }
 
