@@ -32,7 +32,8 @@ main() {
   page
   step build cargo build --workspace --all-targets --locked
   if [ "${failures[*]:-}" = "" ] || [ -x "$(target_dir)/debug/fleetlight-controller" ]; then rust; fi
-  step make-up node --test scripts/up.test.mjs
+  if have node; then step make-up node --test scripts/up.test.mjs; fi
+  browser
   policy
   if [ "${CI:-}" = true ]; then step fuzz scripts/fuzz.sh $FUZZ_SECONDS; fi
   summary
@@ -55,18 +56,24 @@ step() {
 
 skip() { printf 'SKIPPED: %s\n' "$1" >>"$logs/skipped.log"; }
 
-# Sums up what nextest, cargo test and node's runner say at their ends.
+# Sums up what nextest, cargo test, node's runner and our own checks say at their ends.
 count() {
   local good bad
-  good=$(total 's/.*Summary \[.*tests\{0,1\} run: \([0-9]*\) passed.*/\1/p; s/^test result: .* \([0-9]*\) passed;.*/\1/p; s/^\(ℹ\|#\) pass \([0-9]*\)$/\2/p' "$1")
-  bad=$(total 's/.*Summary \[.* \([0-9]*\) failed.*/\1/p; s/.*Summary \[.* \([0-9]*\) timed out.*/\1/p; s/^test result: .*; \([0-9]*\) failed;.*/\1/p; s/^\(ℹ\|#\) fail \([0-9]*\)$/\2/p' "$1")
+  read -r good bad < <(awk '
+    /Summary \[|^test result: |^[0-9]+ passed, [0-9]+ failed$/ {
+      for (i = 2; i <= NF; i++) {
+        if ($i ~ /^passed/) good += $(i - 1)
+        if ($i ~ /^(failed|timed)/) bad += $(i - 1)
+      }
+    }
+    /^(ℹ|#) pass [0-9]+$/ { good += $3 }
+    /^(ℹ|#) fail [0-9]+$/ { bad += $3 }
+    END { print good + 0, bad + 0 }' "$1")
   if [ $((good + bad)) -eq 0 ] && [ "$2" -eq 0 ]; then good=1; fi
   if [ "$bad" -eq 0 ] && [ "$2" -ne 0 ]; then bad=1; fi
   passed=$((passed + good))
   failed=$((failed + bad))
 }
-
-total() { sed -n "$1" "$2" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 # The page's own checks; its build comes first, since the whole-system tests look at it.
 page() {
@@ -92,6 +99,17 @@ rust() {
     step system cargo test -p fleetlight-tests --lib --tests --locked --no-fail-fast -- --show-output --test-threads 1
   fi
   step documentation cargo test --workspace --doc --locked
+}
+
+# The page in a browser, on a system that runs.
+browser() {
+  if ! have npm; then
+    skip "the page in a browser: npm is missing"
+  elif ! { have chromium || have chromium-browser || have google-chrome; }; then
+    skip "the page in a browser: Chromium is missing (package chromium)"
+  else
+    step browser scripts/browser.sh
+  fi
 }
 
 # Licences, bans and sources always; advisories where their database can be reached.
