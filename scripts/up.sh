@@ -21,6 +21,7 @@ readonly IDENTITY_DAYS=36
 
 agent=''
 controller=''
+warnings=''
 
 main() {
   scripts/install-needs.sh up
@@ -65,7 +66,7 @@ build() {
   binaries=$(target_dir)/$folder
   if have node && have npm; then
     say "Building the page"
-    build_page dev
+    build_page dev >/dev/null
     page=$PWD/dashboard-static/dist
   else
     page=$state/page
@@ -114,6 +115,7 @@ TOML
 start() {
   local name=$1
   shift
+  : >"$state/log/$name.out"
   NO_COLOR=1 setsid setpriv --pdeathsig TERM "$@" </dev/null >"$state/log/$name.out" 2>>"$state/log/$name.log" 9>&- &
   started=$!
 }
@@ -136,7 +138,7 @@ enrol_this_machine() {
   # Bound to the name: should the host be known already, it keeps its history.
   token=$("$binaries/fleetlight-controller" join-token --host "$(uname -n)" --config "$state/controller.toml") ||
     stop_with "no join token could be made for this machine's agent"
-  "$binaries/fleetlight-agent" enrol --token "$token" --config "$state/agent.toml" 2>>"$state/log/agent.log" ||
+  "$binaries/fleetlight-agent" enrol --token "$token" --config "$state/agent.toml" >/dev/null 2>>"$state/log/agent.log" ||
     stop_with "this machine's agent could not be enrolled: $(tail -n 1 "$state/log/agent.log")"
 }
 
@@ -174,8 +176,9 @@ tell_absent() {
 
 # Shows warnings as they come, until something ends or we are told to stop.
 watch() {
-  tail --quiet --pid=$$ -n 0 -F "$state/log/controller.log" "$state/log/agent.log" 2>/dev/null 9>&- |
-    grep --line-buffered -E '^[^ ]+ +(WARN|ERROR) ' 9>&- &
+  tail --quiet --pid=$$ -n 0 -F "$state/log/controller.log" "$state/log/agent.log" 2>/dev/null 9>&- \
+    > >(exec grep --line-buffered -E '^[^ ]+ +(WARN|ERROR) ' 9>&-) &
+  warnings=$!
   wait -n "$controller" "$agent" || true
   kill -0 "$controller" 2>/dev/null || fail controller "$controller"
   fail agent "$agent"
@@ -208,6 +211,7 @@ finish() {
   say "Stopping"
   stop agent "$agent" $AGENT_STOP_SECONDS
   stop controller "$controller" $CONTROLLER_STOP_SECONDS
+  stop "display of warnings" "$warnings" 1
   exit "$1"
 }
 
