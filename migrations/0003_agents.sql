@@ -18,6 +18,8 @@ create table agent_keys (
     -- SHA-256 of the public key, DER.
     key_hash bytea primary key check (octet_length(key_hash) = 32),
     agent_id uuid not null references agents,
+    -- Which key came later: a clock may step back.
+    number bigint generated always as identity,
     created_at timestamptz not null,
     not_after timestamptz not null,
     used_at timestamptz

@@ -68,7 +68,7 @@ async fn start() -> Result<PrivatePostgres> {
     for slot in 0..CLUSTERS {
         match PrivatePostgres::start(&folder().join(slot.to_string())).await {
             Ok(postgres) => {
-                drop_left_overs(postgres.url()).await?;
+                tidy(postgres.url()).await?;
                 return Ok(postgres);
             }
             Err(PostgresError::Locked { .. }) => {}
@@ -78,13 +78,17 @@ async fn start() -> Result<PrivatePostgres> {
     anyhow::bail!("{CLUSTERS} test processes hold all clusters of {}", folder().display())
 }
 
-async fn drop_left_overs(url: &str) -> Result<()> {
+/// What killed runs left goes; and nothing waits for the disk: no test here cuts the power.
+async fn tidy(url: &str) -> Result<()> {
     let mut connection = PgConnection::connect(url).await?;
+    sqlx::query("alter system set fsync = off").execute(&mut connection).await?;
+    sqlx::query("select pg_reload_conf()").execute(&mut connection).await?;
     let names: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like 'test\\_%'")
         .fetch_all(&mut connection)
         .await?;
     for name in names {
-        sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&mut connection).await?;
+        let sql = format!("drop database {name} with (force)");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await?;
     }
     Ok(connection.close().await?)
 }

@@ -82,9 +82,9 @@ impl Store {
         sqlx::query(
             "with used as (
                  update agent_keys set used_at = time_of($3) where key_hash = $1 and used_at is null
-                 returning agent_id, created_at)
+                 returning agent_id, number)
              delete from agent_keys old using used
-             where old.agent_id = $2 and old.agent_id = used.agent_id and old.created_at < used.created_at",
+             where old.agent_id = $2 and old.agent_id = used.agent_id and old.number < used.number",
         )
         .bind(hash.as_slice())
         .bind(agent_id)
@@ -127,7 +127,7 @@ impl Store {
         insert_key(&mut transaction, agent_id, key, now_ms).await?;
         sqlx::query(
             "delete from agent_keys where agent_id = $1 and key_hash not in
-             (select key_hash from agent_keys where agent_id = $1 order by created_at desc limit $2)",
+             (select key_hash from agent_keys where agent_id = $1 order by number desc limit $2)",
         )
         .bind(agent_id)
         .bind(KEYS_PER_AGENT)
@@ -193,7 +193,7 @@ pub(super) async fn insert_key(
     sqlx::query(
         "insert into agent_keys (key_hash, agent_id, created_at, not_after)
          values ($1, $2, time_of($3), time_of($4))
-         on conflict (key_hash) do update set agent_id = excluded.agent_id, created_at = excluded.created_at,
+         on conflict (key_hash) do update set agent_id = excluded.agent_id, number = default, created_at = excluded.created_at,
          not_after = excluded.not_after, used_at = null",
     )
     .bind(key.hash.as_slice())

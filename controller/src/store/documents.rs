@@ -5,7 +5,7 @@ use super::{Store, StoreError, doing, storable, untagged};
 use crate::limits::{CONFIRM_AFTER, TICK_AHEAD};
 use fleetlight_protocol::document::{Body, Document, fingerprint};
 use fleetlight_protocol::samples::EntityKind;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
@@ -67,7 +67,8 @@ fn inside(body: &Body) -> Value {
 
 /// The inverse of [`inside`]. Bodies of a newer build may not be readable: they are then not known.
 fn body(kind: EntityKind, inside: Value) -> Option<Body> {
-    serde_json::from_value(json!({ kind.name(): inside })).ok()
+    let tagged = serde_json::Map::from_iter([(kind.name().to_owned(), inside)]);
+    serde_json::from_value(Value::Object(tagged)).ok()
 }
 
 fn document(row: &PgRow) -> Option<Document> {
@@ -170,6 +171,7 @@ mod tests {
         MountDocument,
     };
     use fleetlight_protocol::samples::MountState;
+    use serde_json::json;
 
     #[test]
     fn every_body_survives_without_its_outer_name() {

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod agents;
+mod directory;
+mod ingest;
 mod inventory;
 mod ledger;
 mod schema;
@@ -13,7 +15,7 @@ use fleetlight_controller::store::flush::{Batch, Data, Outcome};
 use fleetlight_controller::store::join_tokens::NewJoinToken;
 use fleetlight_protocol::samples::{GpuSample, HostSample, Row, Sample};
 use fleetlight_tests::postgres::database;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 /// 2025-11-21 09:00:00 UTC: tests bring their own clock.
@@ -53,6 +55,32 @@ impl Fixture {
 
     pub async fn flush(&self, batches: &[Batch]) -> Vec<Outcome> {
         self.store.flush(batches, NOW_MS).await.expect("flushes")
+    }
+
+    /// Nobody reaches the database until [`Fixture::bring_back`].
+    pub async fn take_away(&self) {
+        self.allow_connections(false).await;
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+        sqlx::query(end).bind(self.name()).execute(&mut self.beside().await).await.expect("ended");
+    }
+
+    pub async fn bring_back(&self) {
+        self.allow_connections(true).await;
+    }
+
+    async fn allow_connections(&self, allow: bool) {
+        let sql = format!("alter database {} allow_connections {allow}", self.name());
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut self.beside().await).await.expect("altered");
+    }
+
+    /// A connection to another database of the same cluster.
+    async fn beside(&self) -> PgConnection {
+        PgConnection::connect(&self.url.replace(self.name(), "postgres")).await.expect("connects")
+    }
+
+    fn name(&self) -> &str {
+        let (_, rest) = self.url.split_once("///").expect("a URL of a socket");
+        rest.split_once('?').expect("with its folder").0
     }
 
     pub async fn token(&self, host_name: Option<&str>) -> NewJoinToken {

@@ -1,0 +1,221 @@
+//! Ingest against a real database: shown at once, acked after the commit, also while it is away.
+
+use crate::{Agent, Fixture, NOW_MS, gpu_row, host_row};
+use fleetlight_controller::ingest::{Ingest, LiveSink};
+use fleetlight_controller::limits::{DRAIN_WAIT, PILE_ROWS};
+use fleetlight_controller::transport::{AgentRef, Inbound, Payload, Stored};
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::{Event, Fact, Severity};
+use fleetlight_protocol::samples::{EntityKind, Row};
+use fleetlight_protocol::uplink::Class;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// What the live view was shown.
+#[derive(Debug, Default)]
+struct Shown(Mutex<Vec<String>>);
+
+impl Shown {
+    fn note(&self, what: String) {
+        self.0.lock().expect("not poisoned").push(what);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+    }
+}
+
+impl LiveSink for Shown {
+    fn samples(&self, host_id: i32, tick_ms: i64, _received_ms: i64, rows: &[Row]) {
+        self.note(format!("samples {host_id} {tick_ms} {}", rows.len()));
+    }
+    fn replayed(&self, host_id: i32) {
+        self.note(format!("replayed {host_id}"));
+    }
+    fn documents(&self, host_id: i32, documents: &[Document]) {
+        self.note(format!("documents {host_id} {}", documents.len()));
+    }
+    fn events(&self, host_id: i32, events: &[Event]) {
+        self.note(format!("events {host_id} {}", events.len()));
+    }
+}
+
+/// A running ingest, and the side that transport has.
+struct Running {
+    fixture: Fixture,
+    agent: Agent,
+    shown: Arc<Shown>,
+    reconnects: Arc<Mutex<Vec<Uuid>>>,
+    inbound: mpsc::Sender<Inbound>,
+    acks: mpsc::Receiver<Stored>,
+    ack_to: mpsc::Sender<Stored>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let agent = Agent::new(fixture.host("alpha").await);
+        let (shown, reconnects) = (Arc::<Shown>::default(), Arc::<Mutex<Vec<Uuid>>>::default());
+        let (inbound, receiver) = mpsc::channel(64);
+        let (ack_to, acks) = mpsc::channel(64);
+        let asked = reconnects.clone();
+        let ingest = Ingest {
+            store: fixture.store.clone(),
+            live: shown.clone(),
+            clock: Arc::new(|| NOW_MS),
+            reconnect: Arc::new(move |agent_id| asked.lock().expect("not poisoned").push(agent_id)),
+        };
+        let task = tokio::spawn(ingest.run(receiver));
+        Self { fixture, agent, shown, reconnects, inbound, acks, ack_to, task }
+    }
+
+    async fn send(&self, seq: u64, class: Class, payload: Payload) {
+        let Agent { host_id, agent_id, epoch } = self.agent;
+        let agent = AgentRef { agent_id, host_id };
+        let acks = self.ack_to.clone();
+        let inbound = Inbound { agent, epoch, seq, class, received_ms: NOW_MS, payload, acks };
+        self.inbound.send(inbound).await.expect("ingest runs");
+    }
+
+    async fn tick(&self, seq: u64) {
+        let rows = vec![host_row(seq as f64), gpu_row("GPU-0", 1.0)];
+        self.send(seq, Class::Live, Payload::Samples { tick_ms: NOW_MS - 1_000, rows }).await;
+    }
+
+    /// The next `count` acked intervals, in order.
+    async fn acked(&mut self, count: usize) -> Vec<(u64, u64)> {
+        let mut acked = Vec::new();
+        while acked.len() < count {
+            let ack = timeout(Duration::from_secs(60), self.acks.recv()).await.expect("acked in time").expect("open");
+            assert_eq!(ack.epoch, self.agent.epoch);
+            acked.push((ack.first, ack.last));
+        }
+        acked.sort_unstable();
+        acked
+    }
+
+    async fn shown(&self, count: usize) -> Vec<String> {
+        let mut shown = Vec::new();
+        while shown.len() < count {
+            shown.extend(self.shown.take());
+            tokio::task::yield_now().await;
+        }
+        shown
+    }
+}
+
+fn event(subject: &str) -> Event {
+    Event {
+        id: Uuid::new_v4(),
+        at_ms: NOW_MS,
+        kind: EntityKind::Gpu,
+        key: "GPU-0".into(),
+        subject: subject.into(),
+        severity: Severity::Crit,
+        fact: Fact::GpuBack,
+    }
+}
+
+#[tokio::test]
+async fn batches_are_shown_stored_and_acked() {
+    let mut running = Running::new().await;
+    let host = running.agent.host_id;
+    running.tick(1).await;
+    let rows = vec![host_row(2.0)];
+    running.send(2, Class::Replay, Payload::Samples { tick_ms: NOW_MS - 60_000, rows }).await;
+    running.send(3, Class::Facts, Payload::Events(vec![event("gpu0")])).await;
+    running.send(4, Class::Replay, Payload::Evicted { last: 8 }).await;
+    running.tick(1).await;
+    assert_eq!(running.acked(5).await, [(1, 1), (1, 1), (2, 2), (3, 3), (4, 8)], "a repeat is acked too");
+    let samples = format!("samples {host} {} 2", NOW_MS - 1_000);
+    let shown = running.shown(4).await;
+    assert_eq!(shown, [samples.clone(), format!("replayed {host}"), format!("events {host} 1"), samples]);
+    assert_eq!(running.fixture.count("host_hot").await, 2);
+
+    // Transport ends: what came is stored, and the task ends.
+    running.tick(9).await;
+    drop(running.inbound);
+    timeout(Duration::from_secs(30), running.task).await.expect("in time").expect("ends");
+    assert_eq!(running.fixture.count("host_hot").await, 3);
+}
+
+#[tokio::test]
+async fn the_live_view_goes_on_while_the_database_is_away() {
+    let mut running = Running::new().await;
+    running.tick(1).await;
+    running.acked(1).await;
+    running.shown(1).await;
+    running.fixture.take_away().await;
+    for seq in 2..12 {
+        running.tick(seq).await;
+    }
+    assert_eq!(running.shown(10).await.len(), 10);
+    assert!(running.acks.try_recv().is_err(), "nothing is acked that is not stored");
+    running.fixture.bring_back().await;
+    let expected: Vec<(u64, u64)> = (2..12).map(|seq| (seq, seq)).collect();
+    assert_eq!(running.acked(10).await, expected);
+    assert_eq!(running.fixture.count("host_hot").await, 11);
+    assert!(running.reconnects.lock().expect("not poisoned").is_empty(), "all of it was held");
+}
+
+#[tokio::test]
+async fn whoever_was_turned_away_is_asked_to_send_again() {
+    let mut running = Running::new().await;
+    running.fixture.take_away().await;
+    let row = Row { kind: EntityKind::Core, key: "cpu0".into(), values: vec![Some(1.0)] };
+    let batch = 8_000;
+    let fitting = u64::from(PILE_ROWS / batch);
+    for seq in 0..fitting + 5 {
+        let rows = vec![row.clone(); batch as usize];
+        running.send(seq, Class::Live, Payload::Samples { tick_ms: NOW_MS, rows }).await;
+    }
+    running.shown(fitting as usize + 5).await;
+    running.fixture.bring_back().await;
+    let acked = running.acked(fitting as usize).await;
+    assert_eq!(acked, (0..fitting).map(|seq| (seq, seq)).collect::<Vec<_>>());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while running.reconnects.lock().expect("not poisoned").is_empty() && Instant::now() < deadline {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*running.reconnects.lock().expect("not poisoned"), [running.agent.agent_id]);
+    // It learns what is missing, and sends it.
+    let agent = running.agent;
+    let stored = running.fixture.store.stored(agent.host_id, agent.agent_id, &[agent.epoch]).await.expect("asked");
+    assert_eq!(stored[0].1.intervals(), [(0, fitting - 1)]);
+    running.send(fitting, Class::Replay, Payload::Samples { tick_ms: NOW_MS, rows: vec![row] }).await;
+    assert_eq!(running.acked(1).await, [(fitting, fitting)]);
+}
+
+#[tokio::test]
+async fn a_refused_batch_does_not_stop_the_others() {
+    let mut running = Running::new().await;
+    sqlx::raw_sql("alter table events add check (subject <> 'poison')")
+        .execute(&running.fixture.pool)
+        .await
+        .expect("a trap");
+    for seq in 1..=9 {
+        let subject = if seq == 5 { "poison" } else { "fine" };
+        running.send(seq, Class::Facts, Payload::Events(vec![event(subject)])).await;
+    }
+    let expected: Vec<(u64, u64)> = (1..=9).map(|seq| (seq, seq)).collect();
+    assert_eq!(running.acked(9).await, expected, "the offender is acked: it would only come again");
+    assert_eq!(running.fixture.count("events").await, 8);
+    assert_eq!(running.fixture.count("quarantine where reason = 'refused' and last_seq = 5").await, 1);
+    assert_eq!(running.fixture.count("ledger where seqs = '{[1,5),[6,10)}' and evicted = '{[5,6)}'").await, 1);
+}
+
+#[tokio::test]
+async fn a_stopping_controller_does_not_wait_for_ever() {
+    let running = Running::new().await;
+    running.fixture.take_away().await;
+    running.tick(1).await;
+    running.shown(1).await;
+    drop(running.inbound);
+    // One attempt may be under way: it waits for a connection first.
+    timeout(DRAIN_WAIT * 4, running.task).await.expect("gives up").expect("ends");
+}
