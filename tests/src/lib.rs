@@ -2,6 +2,7 @@
 //!
 //! - [`system`]: a real controller and real agents as processes, in a folder of their own.
 //! - [`client`]: the API as a browser uses it: cookie, JSON, server-sent events.
+//! - [`docker`]: a Docker daemon and an image, without a registry.
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
 //! - [`measure`]: what processes cost.
@@ -9,6 +10,7 @@
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
 pub mod client;
+pub mod docker;
 pub mod measure;
 pub mod netns;
 pub mod postgres;

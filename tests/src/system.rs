@@ -57,6 +57,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// What it has written to standard error.
     #[must_use]
     pub fn log(&self) -> String {
@@ -104,7 +110,7 @@ fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test waits for a process, not for luck")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 

@@ -141,22 +141,25 @@ pub struct Io {
     pub written: u64,
 }
 
-/// Version 1's `blkio.throttle.io_service_bytes`: lines `8:0 Read 4096`. No device yet is zero.
+/// Version 1's `blkio.throttle.io_service_bytes`: lines `8:0 Read 4096`. Without a line of a device
+/// there is no number: recent kernels count there only once a limit has been set, and say
+/// `Total 0` whatever the container reads and writes.
 #[must_use]
-pub fn blkio(text: &[u8]) -> Io {
-    let mut io = Io::default();
+pub fn blkio(text: &[u8]) -> Option<Io> {
+    let mut sum: Option<Io> = None;
     for line in text.split(|byte| *byte == b'\n') {
         let mut words = line.split(|byte| *byte == b' ');
         let (Some(_), Some(what), Some(Some(bytes))) = (words.next(), words.next(), words.next().map(number)) else {
             continue;
         };
+        let io = sum.get_or_insert_default();
         match what {
             b"Read" => io.read = io.read.saturating_add(bytes),
             b"Write" => io.written = io.written.saturating_add(bytes),
             _ => {}
         }
     }
-    io
+    sum
 }
 
 /// Version 2's `io.stat`: lines `8:0 rbytes=4096 wbytes=0 rios=1 …`. No device yet is zero.

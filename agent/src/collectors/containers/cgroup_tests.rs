@@ -55,8 +55,8 @@ fn numbers_and_fields() {
 fn io_of_both_versions() {
     let blkio_text =
         b"8:0 Read 4096\n8:0 Write 1000\n8:0 Sync 5\n8:0 Total 5096\n254:1 Read 4\n254:1 Write 0\nTotal 5100\n";
-    assert_eq!(blkio(blkio_text), Io { read: 4_100, written: 1_000 });
-    assert_eq!(blkio(b"Total 0\n"), Io::default());
+    assert_eq!(blkio(blkio_text), Some(Io { read: 4_100, written: 1_000 }));
+    assert_eq!(blkio(b"Total 0\n"), None, "nothing counted is not nothing done");
     let stat = b"8:0 rbytes=4096 wbytes=1000 rios=1 wios=1 dbytes=7 dios=0\n254:1 rbytes=4 wbytes=0 rios=1 wios=0\n";
     assert_eq!(io_stat(stat), Io { read: 4_100, written: 1_000 });
     assert_eq!(io_stat(b""), Io::default());

@@ -164,7 +164,7 @@ impl Counters {
                 self.inactive_file = cgroup::field(text, "inactive_file");
                 self.cache = cgroup::field(text, "file");
             }
-            Kind::Blkio => self.io = Some(cgroup::blkio(text)),
+            Kind::Blkio => self.io = cgroup::blkio(text),
             Kind::IoStat => self.io = Some(cgroup::io_stat(text)),
             Kind::Pids => self.pids = cgroup::number(text),
         }

@@ -1,0 +1,399 @@
+//! The containers collector against a real Docker daemon, and against sockets that are none.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+use fleetlight_agent::collectors::containers::{self, Containers};
+use fleetlight_agent::collectors::names::ContainerNames;
+use fleetlight_agent::collectors::{self, Reading};
+use fleetlight_agent::config::AgentConfig;
+use fleetlight_agent::tick::wall_ms;
+use fleetlight_protocol::document::{Body, CollectorDocument, CollectorState, ContainerDocument, ContainerState};
+use fleetlight_protocol::event::{Event, Fact, Severity};
+use fleetlight_protocol::samples::{ContainerSample, EntityKind, Row, Sample};
+use fleetlight_tests::docker::Docker;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::HashMap;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The collector as the agent runs it, at one tick a second, and all that it says.
+struct Collecting {
+    readings: mpsc::Receiver<Reading>,
+    stop: CancellationToken,
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Collecting {
+    fn start(socket: &Path) -> Self {
+        let (outbox, readings) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let config = AgentConfig {
+            docker_socket: socket.to_owned(),
+            user_pattern: Some("-(user[0-9]+)$".into()),
+            ..AgentConfig::default()
+        };
+        let names = Arc::new(ContainerNames::default());
+        let (collector, watching): (Containers, _) = containers::spawn(&config, outbox.clone(), names, stop.clone());
+        tokio::spawn(watching);
+        tokio::spawn(collectors::run(collector, SECOND, Duration::ZERO, outbox, stop.clone()));
+        Self { readings, stop }
+    }
+
+    /// Waits until `find` finds something in what the collector says.
+    async fn until<T>(&mut self, what: &str, within: Duration, mut find: impl FnMut(&Reading) -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            let reading = tokio::time::timeout_at(deadline, self.readings.recv()).await;
+            let reading = reading.unwrap_or_else(|_| panic!("no {what} within {within:?}"));
+            if let Some(found) = find(&reading.expect("the collector runs")) {
+                return found;
+            }
+        }
+    }
+
+    async fn document(
+        &mut self,
+        id: &str,
+        what: &str,
+        within: Duration,
+        fits: impl Fn(&ContainerDocument) -> bool,
+    ) -> ContainerDocument {
+        let find = |reading: &Reading| {
+            let Reading::Documents(documents) = reading else { return None };
+            documents.iter().filter(|document| document.key == id).find_map(|document| match &document.body {
+                Some(Body::Container(body)) if fits(body) => Some((**body).clone()),
+                _ => None,
+            })
+        };
+        self.until(what, within, find).await
+    }
+
+    async fn event(&mut self, id: &str, what: &str, within: Duration, fits: impl Fn(&Fact) -> bool) -> Event {
+        let find = |reading: &Reading| {
+            let Reading::Events(events) = reading else { return None };
+            events.iter().find(|event| event.key == id && fits(&event.fact)).cloned()
+        };
+        self.until(what, within, find).await
+    }
+
+    async fn collector(&mut self, state: CollectorState, within: Duration) -> CollectorDocument {
+        let find = |reading: &Reading| {
+            let Reading::Documents(documents) = reading else { return None };
+            documents.iter().find_map(|document| match &document.body {
+                Some(Body::Collector(body)) if body.state == state => Some(body.clone()),
+                _ => None,
+            })
+        };
+        self.until("state of the collector", within, find).await
+    }
+
+    /// The next tick's numbers by container.
+    async fn tick(&mut self) -> HashMap<String, Vec<Option<f64>>> {
+        let find = |reading: &Reading| {
+            let Reading::Rows { rows, .. } = reading else { return None };
+            let containers = rows.iter().filter(|row| row.kind == EntityKind::Container);
+            Some(containers.map(|row: &Row| (row.key.clone(), row.values.clone())).collect())
+        };
+        self.until("tick", 3 * SECOND, find).await
+    }
+
+    /// The mean of a metric over some ticks, and its last value.
+    async fn mean(&mut self, id: &str, metrics: &[&str], ticks: usize) -> Vec<Option<f64>> {
+        let mut sums = vec![(0.0, 0); metrics.len()];
+        for _ in 0..ticks {
+            let rows = self.tick().await;
+            for (metric, sum) in metrics.iter().zip(&mut sums) {
+                if let Some(value) = rows.get(id).and_then(|values| values[column(metric)]) {
+                    *sum = (sum.0 + value, sum.1 + 1);
+                }
+            }
+        }
+        sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
+    }
+}
+
+fn column(metric: &str) -> usize {
+    ContainerSample::METRICS.iter().position(|known| known.name == metric).expect("is in the catalogue")
+}
+
+/// A field of `docker stats`, as numbers: `1.5MiB / 23GiB` is two.
+fn stats(docker: &Docker, id: &str, field: &str) -> Vec<f64> {
+    let format = format!("{{{{.{field}}}}}");
+    let text = docker.docker(&["stats", "--no-stream", "--format", &format, id]).expect("stats");
+    text.split('/').map(|part| amount(part.trim())).collect()
+}
+
+fn amount(text: &str) -> f64 {
+    let digits = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
+    let unit = match &text[digits..] {
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        _ => 1.0,
+    };
+    text[..digits].parse::<f64>().expect("a number") * unit
+}
+
+fn near(ours: Option<f64>, docker: f64, share: f64, floor: f64, what: &str) {
+    let ours = ours.unwrap_or_else(|| panic!("no {what}"));
+    let tolerance = (docker * share).max(floor);
+    assert!((ours - docker).abs() <= tolerance, "{what}: {ours} here, {docker} by docker stats, tolerance {tolerance}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_a_real_daemon() {
+    let docker = match Docker::start() {
+        Ok(docker) => docker,
+        Err(why) => {
+            println!("SKIPPED: containers of a real Docker daemon: {why:#}");
+            return;
+        }
+    };
+    docker.run("before", &["--network", "host"], "sleep 1000").expect("runs");
+    let mut agent = Collecting::start(docker.socket());
+    what_ran_before_shows_without_the_hosts_network(&docker, &mut agent).await;
+    one_started_by_hand_shows_with_numbers_as_docker_stats_says(&docker, &mut agent).await;
+    a_death_comes_with_exit_code_and_masked_lines(&docker, &mut agent).await;
+    hostile_labels_stay_text(&docker, &mut agent).await;
+    out_of_memory_is_named(&docker, &mut agent).await;
+    stopping_is_no_crash_loop(&docker, &mut agent).await;
+    one_that_exits_every_two_seconds_is_a_crash_loop(&docker, &mut agent).await;
+    a_daemon_that_hangs_costs_no_number(&docker, &mut agent).await;
+}
+
+async fn what_ran_before_shows_without_the_hosts_network(docker: &Docker, agent: &mut Collecting) {
+    let id = docker.docker(&["inspect", "-f", "{{.Id}}", &docker.name("before")]).expect("inspects");
+    let body = agent.document(&id, "document", 2 * SECOND, |body| body.image_bytes.is_some()).await;
+    assert_eq!((body.state, body.image.as_str()), (ContainerState::Running, fleetlight_tests::docker::IMAGE));
+    agent.tick().await;
+    let means = agent.mean(&id, &["memory_used_bytes", "receive_bytes_per_second"], 2).await;
+    assert!(means[0].is_some_and(|bytes| bytes > 0.0));
+    assert_eq!(means[1], None, "the host's counters are not the container's");
+}
+
+/// Tolerances: CPU 8 points and network 25 % (the windows differ, and the
+/// CLI rounds to three digits and the windows differ); at rest memory 2 % (the kernel charges each CPU
+/// in batches of 256 KiB) and processes exact.
+async fn one_started_by_hand_shows_with_numbers_as_docker_stats_says(docker: &Docker, agent: &mut Collecting) {
+    let network = docker.docker(&["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
+    let gateway = network.expect("a bridge");
+    // A quarter of a core, a steady stream, and 1 MiB to the disk now and then.
+    let script = format!(
+        "ping -q -s 1400 -i 0.05 {gateway} & \
+         (while true; do dd if=/dev/zero of=/file bs=64k count=16 conv=fsync 2>/dev/null; sleep 0.5; done) & \
+         while true; do :; done"
+    );
+    let began = Instant::now();
+    let id = docker.run("load-user007", &["--cpus", "0.25"], &script).expect("runs");
+    let body = agent.document(&id, "document", 2 * SECOND, |body| body.state == ContainerState::Running).await;
+    println!("shown {:?} after `docker run` began", began.elapsed());
+    assert_eq!((body.user.as_deref(), body.cpu_limit), (Some("user007"), Some(0.25)));
+
+    agent.tick().await;
+    agent.tick().await;
+    while agent.readings.try_recv().is_ok() {}
+    let (before, began) = (stats(docker, &id, "NetIO"), Instant::now());
+    let cpu = (0..2).map(|_| stats(docker, &id, "CPUPerc")[0]).sum::<f64>() / 2.0;
+    let after = stats(docker, &id, "NetIO");
+    let traffic = [0, 1].map(|way| (after[way] - before[way]) / began.elapsed().as_secs_f64());
+    assert!(traffic[1] > 2_000.0, "the container sends: {traffic:?}");
+    let metrics = [
+        "cpu_percent",
+        "receive_bytes_per_second",
+        "transmit_bytes_per_second",
+        "write_bytes_per_second",
+        "cpu_throttled_percent",
+    ];
+    let ticks = began.elapsed().as_secs() as usize;
+    let means = agent.mean(&id, &metrics, ticks).await;
+    println!("{ticks} ticks: {means:?}; docker stats: CPU {cpu}, traffic {traffic:?}");
+    near(means[0], cpu, 0.0, 8.0, "CPU, percent");
+    near(means[1], traffic[0], 0.25, 500.0, "bytes received a second");
+    near(means[2], traffic[1], 0.25, 500.0, "bytes sent a second");
+    // Whether the kernel counts depends on its version and on the I/O scheduler.
+    let counted = stats(docker, &id, "BlockIO")[1] > 0.0;
+    assert_eq!(means[3].is_some_and(|bytes| bytes > 0.0), counted, "bytes written a second: {:?}", means[3]);
+    assert!(means[4].is_some_and(|percent| percent > 0.0), "a limit of a quarter core throttles it: {:?}", means[4]);
+    docker.remove("load-user007").expect("removes");
+
+    let script = "head -c 50000000 /dev/zero > /dev/shm/memory; sleep 999 & sleep 999 & sleep 999";
+    let id = docker.run("still", &["--network", "none"], script).expect("runs");
+    agent.document(&id, "document", 2 * SECOND, |body| body.state == ContainerState::Running).await;
+    agent.tick().await;
+    agent.tick().await;
+    let means = agent.mean(&id, &["pids", "memory_used_bytes", "receive_bytes_per_second"], 1).await;
+    near(means[0], stats(docker, &id, "PIDs")[0], 0.0, 0.0, "processes");
+    near(means[1], stats(docker, &id, "MemUsage")[0], 0.02, 0.0, "memory at rest, bytes");
+    assert_eq!(means[2], None, "it has no network");
+    docker.remove("still").expect("removes");
+    agent.event(&id, "removal", 2 * SECOND, |fact| *fact == Fact::ContainerRemoved).await;
+}
+
+async fn a_death_comes_with_exit_code_and_masked_lines(docker: &Docker, agent: &mut Collecting) {
+    let script = r#"echo "connecting with password=hunter2";
+        printf '\033[31mtoken\033[0m: abc123secret\n';
+        printf 'bad \377\376 bytes <script>alert(1)</script>\n';
+        echo "postgres://app:s3cr3t@db/app" >&2;
+        sleep 1; exit 7"#;
+    let id = docker.run("dies", &[], script).expect("runs");
+    let died = agent.event(&id, "death", 4 * SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+    let late = wall_ms() - died.at_ms;
+    println!("death known {late} ms after Docker's time stamp");
+    assert!(late < 1_000, "{late} ms");
+    assert_eq!(died.severity, Severity::Warn);
+    let Fact::ContainerDied { exit_code, oom_killed, last_lines } = died.fact else { panic!("{:?}", died.fact) };
+    assert_eq!((exit_code, oom_killed), (Some(7), false));
+    let mut lines = last_lines;
+    lines.sort_unstable();
+    let expected = [
+        "bad \u{fffd}\u{fffd} bytes <script>alert(1)</script>",
+        "connecting with password=***",
+        "postgres://***@db/app",
+        "token: ***",
+    ];
+    assert_eq!(lines, expected);
+    let body = agent.document(&id, "document", 2 * SECOND, |body| body.state == ContainerState::Exited).await;
+    assert_eq!(body.exit_code, Some(7));
+    assert!(body.crash_loop.is_none());
+    let rows = agent.tick().await;
+    assert!(!rows.contains_key(&id), "the dead have no numbers");
+}
+
+async fn hostile_labels_stay_text(docker: &Docker, agent: &mut Collecting) {
+    let labels = [
+        "com.example.password=hunter2",
+        "html=<img src=x onerror=alert(1)>",
+        "ansi=\u{1b}[31mred",
+        "note=key AKIAIOSFODNN7EXAMPLE",
+        "com.docker.compose.project=comfyume",
+    ];
+    let options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+    let environment = ["-e", "API_TOKEN=never-leaves"];
+    let id = docker.run("labels", &[&options[..], &environment].concat(), "sleep 1000").expect("runs");
+    let body = agent.document(&id, "document", 2 * SECOND, |_| true).await;
+    assert_eq!(body.labels["com.example.password"], "***");
+    assert_eq!(body.labels["html"], "<img src=x onerror=alert(1)>");
+    assert_eq!(body.labels["ansi"], "red");
+    assert_eq!(body.labels["note"], "key ***");
+    assert_eq!(body.compose_project.as_deref(), Some("comfyume"));
+    assert!(!format!("{body:?}").contains("never-leaves"), "no environment leaves the host");
+    docker.remove("labels").expect("removes");
+}
+
+async fn out_of_memory_is_named(docker: &Docker, agent: &mut Collecting) {
+    let script = "exec dd if=/dev/zero of=/dev/null bs=64M";
+    let id = docker.run("oom", &["--memory", "8m"], script).expect("runs");
+    let died = agent.event(&id, "death", 5 * SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+    assert!(matches!(died.fact, Fact::ContainerDied { exit_code: Some(137), oom_killed: true, .. }), "{:?}", died.fact);
+    assert_eq!(died.severity, Severity::Crit);
+}
+
+async fn stopping_is_no_crash_loop(docker: &Docker, agent: &mut Collecting) {
+    let id = docker.run("stopped", &["--restart", "always"], "exec sleep 1000").expect("runs");
+    for _ in 0..4 {
+        docker.docker(&["restart", "-t", "0", &docker.name("stopped")]).expect("restarts");
+        let died = agent.event(&id, "death", 3 * SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+        assert_eq!(died.severity, Severity::Info, "someone stopped it");
+    }
+    let body = agent.document(&id, "document", 3 * SECOND, |body| body.state == ContainerState::Running).await;
+    assert!(body.crash_loop.is_none(), "{:?}", body.crash_loop);
+    docker.remove("stopped").expect("removes");
+}
+
+async fn one_that_exits_every_two_seconds_is_a_crash_loop(docker: &Docker, agent: &mut Collecting) {
+    let began = Instant::now();
+    let id = docker.run("loops", &["--restart=always"], "echo no model; sleep 2; exit 5").expect("runs");
+    let loops = |fact: &Fact| matches!(fact, Fact::CrashLoopBegan { .. });
+    let event = agent.event(&id, "crash loop", 30 * SECOND, loops).await;
+    println!("crash loop named after {:?}", began.elapsed());
+    assert_eq!(event.severity, Severity::Crit);
+    let body = agent.document(&id, "document", 2 * SECOND, |body| body.crash_loop.is_some()).await;
+    let found = body.crash_loop.expect("is a loop");
+    assert_eq!((found.deaths, found.last_exit_code), (3, Some(5)));
+    assert_eq!(found.last_lines.last().map(String::as_str), Some("no model"));
+    let running = |body: &ContainerDocument| body.state == ContainerState::Running && body.restarts > 0;
+    let body = agent.document(&id, "restart", 5 * SECOND, running).await;
+    assert!(body.crash_loop.is_some(), "never just running");
+    docker.remove("loops").expect("removes");
+    agent.event(&id, "end of the loop", 5 * SECOND, |fact| *fact == Fact::CrashLoopEnded).await;
+}
+
+/// Lets a stopped daemon go on, whatever happens.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn new(pid: u32) -> Self {
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+        kill_process(pid, Signal::STOP).expect("stops");
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+async fn a_daemon_that_hangs_costs_no_number(docker: &Docker, agent: &mut Collecting) {
+    let Some(pid) = docker.pid() else {
+        println!("SKIPPED: a daemon that hangs: this one is not ours to stop");
+        return;
+    };
+    let before = docker.docker(&["inspect", "-f", "{{.Id}}", &docker.name("before")]).expect("inspects");
+    let stopped = Stopped::new(pid);
+    let stuck = agent.collector(CollectorState::Stuck, 12 * SECOND).await;
+    assert!(stuck.reason.contains("has not answered"), "{}", stuck.reason);
+    for _ in 0..3 {
+        assert!(agent.tick().await.contains_key(&before), "numbers go on");
+    }
+    drop(stopped);
+    agent.collector(CollectorState::Ok, 15 * SECOND).await;
+    let id = docker.run("after", &[], "exit 4").expect("runs");
+    let died = agent.event(&id, "death", 3 * SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+    assert!(matches!(died.fact, Fact::ContainerDied { exit_code: Some(4), .. }), "{:?}", died.fact);
+}
+
+fn socket_path() -> PathBuf {
+    std::env::temp_dir().join(format!("fleetlight-{}.sock", uuid::Uuid::new_v4()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_accepts_and_never_answers_is_stuck_and_ticks_go_on() {
+    let path = socket_path();
+    let listener = UnixListener::bind(&path).expect("binds");
+    std::thread::spawn(move || listener.incoming().take(64).filter_map(Result::ok).collect::<Vec<_>>());
+    let began = Instant::now();
+    let mut agent = Collecting::start(&path);
+    let stuck = agent.collector(CollectorState::Stuck, 10 * SECOND).await;
+    assert!(stuck.reason.contains(&path.display().to_string()), "{}", stuck.reason);
+    println!("stuck named after {:?}", began.elapsed());
+    let ticking = Instant::now();
+    for _ in 0..3 {
+        agent.tick().await;
+    }
+    assert!(ticking.elapsed() < 4 * SECOND, "{:?}", ticking.elapsed());
+    let _ = std::fs::remove_file(path);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_docker_the_collector_is_absent_and_says_why() {
+    let path = socket_path();
+    let mut agent = Collecting::start(&path);
+    let absent = agent.collector(CollectorState::Absent, 5 * SECOND).await;
+    assert_eq!(absent.reason, format!("Docker is not installed or its socket {} does not exist", path.display()));
+}
