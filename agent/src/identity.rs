@@ -26,7 +26,7 @@ pub enum IdentityError {
     #[error("cannot {operation} {}: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error(
-        "{} is damaged ({reason}): make a new join token on the controller and run `fleetlight-agent enrol <token>`",
+        "{} is damaged ({reason}): make a new join token on the controller and run `fleetlight-agent enrol --token <token>`",
         path.display()
     )]
     Damaged { path: PathBuf, reason: String },

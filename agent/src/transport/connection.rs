@@ -160,7 +160,7 @@ const NO_APPLICATION_PROTOCOL: u64 = 120;
 /// Says what a failed handshake means and what to do.
 fn explain(identity: &Identity, error: &ConnectionError) -> DialError {
     let name = &identity.session_endpoint;
-    let again = "make a new join token there and run `fleetlight-agent enrol <token>`";
+    let again = "make a new join token there and run `fleetlight-agent enrol --token <token>`";
     match error {
         ConnectionError::TransportError(error) if (CRYPTO..CRYPTO + 256).contains(&u64::from(error.code)) => {
             DialError::Rejected(format!(
