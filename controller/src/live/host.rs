@@ -8,7 +8,7 @@ use super::presence::{Now, Presence};
 use super::problems::{Severity, problems, share};
 use super::summary::Summary;
 use super::view::{DocumentView, EventView, Host, HostDetail, RowView};
-use crate::limits::{DEFAULT_INTERVAL_MS, ENTITIES_PER_HOST, EVENTS_PER_HOST, ROW_KEPT_TICKS};
+use crate::limits::{CLOCK_OFFSET_MS, DEFAULT_INTERVAL_MS, ENTITIES_PER_HOST, EVENTS_PER_HOST, ROW_KEPT_TICKS};
 use fleetlight_protocol::document::{Body, Document, HostDocument, MountDocument};
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::{EntityKind, Row};
@@ -82,6 +82,15 @@ impl HostData {
         FillLevel {
             bytes_percent: share(used, usable),
             inodes_percent: share(number("inodes_used"), number("inodes_total")),
+        }
+    }
+
+    /// Lets go of rows from a future that never was: the host's clock ran ahead and was set back to
+    /// `tick_ms`. Kept, they would hold up every row until that time has come.
+    pub fn forget_future(&mut self, tick_ms: i64, wall_ms: i64) {
+        if self.tick_ms.is_some_and(|newest| newest > wall_ms + CLOCK_OFFSET_MS && newest > tick_ms) {
+            self.rows = Entities::default();
+            self.tick_ms = None;
         }
     }
 

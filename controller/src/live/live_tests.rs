@@ -226,3 +226,22 @@ async fn a_restored_host_is_offline_with_what_it_last_said() {
     connect(&live);
     assert_eq!(names(&mut watcher).await, ["fleet", "host"], "an event from before the start is no news");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_ran_ahead_and_was_set_back_holds_nothing_up() {
+    let live = live();
+    connect(&live);
+    let now_ms = Now::take().wall_ms;
+    sample(&live, now_ms + 3_600_000, 1.0);
+    let document = |observed_ms, hostname: &str| {
+        let body = Some(Body::Host(HostDocument { hostname: hostname.into(), ..HostDocument::default() }));
+        live.documents(HOST, &[Document { kind: EntityKind::Host, key: String::new(), observed_ms, body }]);
+    };
+    document(now_ms + 3_600_000, "ahead");
+    sample(&live, now_ms, 2.0);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    document(Now::take().wall_ms, "right");
+    let detail = live.detail(HOST).unwrap();
+    assert_eq!((detail.tick_ms, detail.rows[0].0.values[0]), (Some(now_ms), Some(2.0)));
+    assert!(serde_json::to_string(&detail.documents).unwrap().contains("right"));
+}

@@ -113,6 +113,7 @@ impl Live {
     pub fn samples(&self, host_id: i32, tick_ms: i64, received_ms: i64, rows: &[Row]) {
         self.update(host_id, |slot, now| {
             slot.record.presence.live_samples(now);
+            slot.record.data.forget_future(tick_ms, now.wall_ms);
             if slot.record.data.take_rows(tick_ms, rows) {
                 slot.tell(|| {
                     let rows = rows.iter().cloned().map(RowView).collect();
@@ -130,12 +131,13 @@ impl Live {
     pub fn documents(&self, host_id: i32, documents: &[Document]) {
         self.update(host_id, |slot, now| {
             slot.record.presence.sign_of_life(now);
-            let news: Vec<_> = documents.iter().filter(|document| slot.record.data.take_document(document)).collect();
+            let mut news = documents.to_vec();
+            // From a clock that runs ahead: nothing true could follow it until that time has come.
+            news.iter_mut().for_each(|document| document.observed_ms = document.observed_ms.min(now.wall_ms));
+            news.retain(|document| slot.record.data.take_document(document));
             if !news.is_empty() {
-                slot.tell(|| {
-                    let documents = news.into_iter().cloned().map(DocumentView).collect();
-                    MessageBody::Documents { host_id, documents }
-                });
+                let documents = news.into_iter().map(DocumentView).collect();
+                slot.tell(|| MessageBody::Documents { host_id, documents });
             }
         });
     }

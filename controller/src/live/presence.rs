@@ -51,7 +51,8 @@ pub struct Presence {
     pub last_seen_ms: Option<i64>,
     /// The agent's reason, when it stopped on purpose.
     pub goodbye: Option<String>,
-    connected_at: Option<Instant>,
+    /// A session began, or a sign of life came after silence: messages may overtake the news of a session.
+    back_since: Option<Instant>,
     last_sign: Option<Instant>,
     last_live: Option<Instant>,
     last_replay: Option<Instant>,
@@ -69,6 +70,10 @@ pub struct Connected {
 impl Presence {
     /// Anything came in.
     pub fn sign_of_life(&mut self, now: Now) {
+        let silent = self.last_sign.is_none_or(|last| now.at.saturating_duration_since(last) >= OFFLINE_AFTER);
+        if silent {
+            self.back_since = Some(now.at);
+        }
         self.last_sign = Some(now.at);
         self.last_seen_ms = Some(now.wall_ms);
     }
@@ -90,7 +95,7 @@ impl Presence {
         self.agent_version = Some(session.agent_version);
         self.address = Some(session.address);
         self.connected_since_ms = Some(session.at_ms);
-        self.connected_at = Some(now.at);
+        self.back_since = Some(now.at);
         self.clock_offset_ms = None;
         self.round_trip_ms = None;
         self.goodbye = None;
@@ -121,7 +126,7 @@ impl Presence {
             return HostState::Offline;
         }
         // A session that has just begun owes its first samples no sooner than an older one.
-        let samples = age(self.last_live.max(self.connected_at));
+        let samples = age(self.last_live.max(self.back_since));
         if samples.is_none_or(|age| age >= interval * STALE_AFTER_TICKS) {
             return HostState::Stale;
         }
@@ -182,6 +187,18 @@ mod tests {
         presence.connected(session(Uuid::nil()), at(start, 2.0));
         presence.disconnected(Uuid::nil(), Some("stopped by systemd".into()));
         assert_eq!(presence.state(INTERVAL, at(start, 2.0).at), HostState::Offline);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_overtakes_the_news_of_its_session_is_no_staleness() {
+        let start = Now::take();
+        let mut presence = Presence::default();
+        for seconds in [0.0, 100.0] {
+            presence.sign_of_life(at(start, seconds));
+            assert_eq!(presence.state(INTERVAL, at(start, seconds).at), HostState::Online);
+        }
+        presence.sign_of_life(at(start, 110.0));
+        assert_eq!(presence.state(INTERVAL, at(start, 115.0).at), HostState::Stale, "no samples all the same");
     }
 
     #[tokio::test]
