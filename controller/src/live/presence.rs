@@ -173,7 +173,9 @@ mod tests {
         let start = Now::take();
         let mut presence = Presence::default();
         presence.connected(session(Uuid::nil()), start);
-        presence.measured(Some(1), 2, at(start, 40.0));
+        for seconds in [10.0, 20.0, 30.0, 40.0] {
+            presence.measured(Some(1), 2, at(start, seconds));
+        }
         assert_eq!(presence.state(INTERVAL, at(start, 41.0).at), HostState::Stale);
     }
 
