@@ -20,6 +20,8 @@ const REQUESTS = 25;
 const LAYOUT_SHIFT = 0.05;
 const BUSY_SHARE = 0.05;
 const BUSY_BEATS = 2;
+/** Chromium logs each refusal of a call; those that the checks provoke are no fault of the page. */
+const REFUSAL = /Failed to load resource: .* status of 4\d\d .*\/admin\/api\/(session|setup|login)\)$/;
 const FIRST_HOST_MS = 60_000;
 const SILENCE_MS = 60_000;
 const WIDTHS = /** @type {const} */ ([
@@ -223,6 +225,7 @@ async function main() {
   const { context, close } = await openBrowser(options.chromium);
   try {
     const page = context.pages()[0] ?? (await context.newPage());
+    const noticed = notice(page);
     await firstPassword(page);
     const hostLink = page.locator("tr:not(.stale) .host-cell a").first();
     await check("overview: this machine's host is there", () => hostLink.waitFor({ timeout: FIRST_HOST_MS }));
@@ -244,6 +247,10 @@ async function main() {
     await checkDialogs(page);
     await checkSilence(context);
     await logOutAndIn(page);
+    await check("all along: a clean console, refusals of log in aside", () => {
+      const errors = noticed.errors.filter((error) => !REFUSAL.test(error));
+      expect(!errors.length, errors.join("\n"));
+    });
   } finally {
     await close();
   }

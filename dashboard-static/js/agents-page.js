@@ -7,7 +7,7 @@ import { AddHost } from "./add-host.js";
 import { explain, get, post, remove } from "./api.js";
 import { duration, moment } from "./format.js";
 import { href } from "./route.js";
-import { announce, now } from "./store.js";
+import { announce, hosts, now } from "./store.js";
 import { DataTable } from "./table.js";
 import { Age, Dialog, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
 
@@ -109,7 +109,7 @@ function agentTable(list, revoke) {
       { name: "host", label: "Host", cell: (row) => agentCell(row), sort: (row) => row.host_name },
       { name: "state", label: "State", cell: (row) => h(StatusMark, agentStatus(row)), sort: (row) => row.revoked_ms },
       { name: "since", label: "Enrolled", cell: (row) => whenCell(row.created_ms), sort: (row) => row.created_ms },
-      { name: "seen", label: "Last seen", cell: (row) => whenCell(row.last_seen_ms), sort: (row) => row.last_seen_ms },
+      { name: "seen", label: "Last seen", cell: (row) => whenCell(lastSeen(row)), sort: (row) => lastSeen(row) },
       {
         name: "until",
         label: "Certificate ends",
@@ -126,6 +126,12 @@ function agentTable(list, revoke) {
       },
     ],
   });
+}
+
+/** The live view knows better than the database, as long as the key is the one in use. @param {Agent} agent */
+function lastSeen(agent) {
+  const live = hosts.value?.find((entry) => entry.id === agent.host_id)?.last_seen_ms ?? 0;
+  return agent.revoked_ms === null ? Math.max(live, agent.last_seen_ms ?? 0) || null : agent.last_seen_ms;
 }
 
 /** @param {Agent} agent */

@@ -19,7 +19,8 @@ import { html, Icon } from "./ui.js";
  * @property {string} kind whose table it draws
  * @property {PanelLine[]} lines
  * @property {(value: number | null | undefined) => string} format
- * @property {number | null} [top]
+ * @property {number | null} [top] fixed end of the scale
+ * @property {number} [most] the scale ends there at most
  * @property {"binary" | "decimal"} [steps]
  */
 
@@ -46,6 +47,7 @@ export function ChartPanel(props) {
       group: props.kind,
       format: props.format,
       top: props.top ?? null,
+      most: props.most ?? Number.POSITIVE_INFINITY,
       steps: props.steps ?? "decimal",
       onZoom: zoomTo,
       onReset: goLive,

@@ -16,6 +16,7 @@ import { indexAt } from "./series.js";
  * @property {string} group charts of a group highlight the same line
  * @property {(value: number | null | undefined) => string} format
  * @property {number | null} top fixed end of the scale, null for that of the data
+ * @property {number} most what cannot be exceeded: the scale ends there at most
  * @property {"binary" | "decimal"} steps how the scale is divided
  * @property {(fromMs: number, toMs: number) => void} onZoom
  * @property {() => void} onReset
@@ -162,7 +163,7 @@ export class TimeChart {
       focus: { alpha: 0.25 },
       scales: {
         x: { time: true, auto: false },
-        y: { range: (_, __, max) => [0, options.top ?? niceTop(max, options.steps)] },
+        y: { range: (_, __, max) => [0, options.top ?? Math.min(options.most, niceTop(max, options.steps))] },
       },
       axes: [
         {

@@ -25,6 +25,7 @@ export function withUnit(value, unit) {
 /** @param {number | null | undefined} value */
 export function percent(value) {
   if (value == null) return NONE;
+  if (value > 0 && value < 0.05) return `<${GAP}0.1${GAP}%`;
   return `${value >= 9.95 || value === 0 ? value.toFixed(0) : value.toFixed(1)}${GAP}%`;
 }
 
@@ -51,12 +52,13 @@ export function byteRate(value) {
   return value == null ? NONE : `${bytes(value)}/s`;
 }
 
-/** "41.2 of 48.0 GiB", in the unit of the total. @param {number | null | undefined} used @param {number | null | undefined} total */
+/** "41.2 of 48.0 GiB", in the unit of the total unless that leaves nothing. @param {number | null | undefined} used @param {number | null | undefined} total */
 export function bytesOf(used, total) {
   if (used == null || total == null) return bytes(used);
   const [scaled, unit] = binary(total);
   const factor = total === 0 ? 1 : scaled / total;
-  return `${digits(used * factor)} of ${withUnit(scaled, unit)}`;
+  const part = used * factor;
+  return `${part > 0 && part < 0.05 ? bytes(used) : digits(part)} of ${withUnit(scaled, unit)}`;
 }
 
 /** @param {number | null | undefined} value */

@@ -16,6 +16,7 @@ import {
   loadHistory,
   moveOn,
   RANGES,
+  tableFor,
   zoomed,
 } from "./history.js";
 import { setParams } from "./route.js";
@@ -43,12 +44,22 @@ function hostLine(label, color, metric, dashed = false) {
   return { id: metric, label, color, dashed, column: columnName("", metric) };
 }
 
+/** All that moved in the shown span, in sum. @param {HostView} view @param {string} kind @param {string} key @param {string[]} metrics */
+function moved(view, kind, key, metrics) {
+  const { columns } = tableFor(kind);
+  const past = metrics.flatMap((metric) => columns.get(columnName(key, metric)) ?? []);
+  const present = metrics.map((metric) => valuesOf(view, kind, key)[metric]);
+  return [...past, ...present].reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
+}
+
 /** Two lines for each of the busiest things. @param {HostView} view @param {string} kind @param {RegExp} inner @param {[string, string]} metrics @param {[string, string]} words @returns {PanelLine[]} */
 function pairs(view, kind, inner, metrics, words) {
   const keys = [...(view.rows.get(kind)?.keys() ?? [])].sort();
   const outer = keys.filter((key) => !inner.test(key));
-  const picked = (outer.length ? outer : keys).slice(0, MOST_LINES / 2);
-  return picked.flatMap((key, at) =>
+  const amounts = new Map((outer.length ? outer : keys).map((key) => [key, moved(view, kind, key, metrics)]));
+  const busy = [...amounts].filter(([, amount]) => amount > 0).sort((a, b) => b[1] - a[1]);
+  const picked = busy.length ? busy.slice(0, MOST_LINES / 2).map(([key]) => key) : [...amounts.keys()].slice(0, 1);
+  return picked.sort().flatMap((key, at) =>
     metrics.map((metric, way) => ({
       id: `${key} ${words[way]}`,
       label: picked.length > 1 ? `${words[way]} ${key}` : /** @type {string} */ (words[way]),
@@ -145,6 +156,7 @@ function panels(view) {
     {
       title: "Pressure: time that tasks waited",
       kind: "host",
+      most: 100,
       lines: [
         hostLine("CPU", 0, "psi_cpu_some_percent"),
         hostLine("memory", 2, "psi_memory_some_percent"),

@@ -31,30 +31,40 @@ function isTooOld(host) {
 
 /** @type {import("./table.js").Column<Host>[]} */
 const HOST_COLUMNS = [
-  { name: "host", label: "Host", cell: (host) => hostCell(host), sort: (host) => host.name },
+  { name: "host", class: "col-host", label: "Host", cell: (host) => hostCell(host), sort: (host) => host.name },
   {
     name: "cpu",
+    class: "col-cpu",
     label: "CPU",
     cell: (host) =>
       hostShareCell(host.summary.cpu_percent, host.summary.cpu_count ? `${host.summary.cpu_count} cores` : ""),
     sort: (host) => host.summary.cpu_percent,
   },
-  { name: "memory", label: "Memory", cell: (host) => hostMemoryCell(host), sort: (host) => memoryPercent(host) },
-  { name: "gpus", label: "GPUs", class: "wide", cell: (host) => gpusCell(host) },
+  {
+    name: "memory",
+    class: "col-memory",
+    label: "Memory",
+    cell: (host) => hostMemoryCell(host),
+    sort: (host) => memoryPercent(host),
+  },
+  { name: "gpus", label: "GPUs", class: "wide col-gpus", cell: (host) => gpusCell(host) },
   {
     name: "mount",
+    class: "col-mount",
     label: "Fullest mount",
     cell: (host) => mountCell(host),
     sort: (host) => host.summary.fullest_mount?.used_percent,
   },
   {
     name: "containers",
+    class: "col-containers",
     label: "Containers",
     cell: (host) => containersCell(host),
     sort: (host) => host.summary.containers?.total,
   },
   {
     name: "age",
+    class: "col-age",
     label: "Age",
     cell: (host) => h(Freshness, { ms: host.last_seen_ms, intervalMs: host.interval_ms }),
     sort: (host) => host.last_seen_ms,
@@ -144,11 +154,18 @@ function fleetLine(list) {
   const gpus = list.flatMap((host) => host.summary.gpus);
   const busy = gpus.filter((gpu) => (gpu.utilization_percent ?? 0) > 0).length;
   const running = list.reduce((total, host) => total + (host.summary.containers?.running ?? 0), 0);
+  const containers = list.some((host) => host.summary.containers?.total);
   return [
     plural(list.length, "host"),
     ...(gpus.length ? [`${busy} of ${plural(gpus.length, "GPU")} busy`] : []),
-    `${plural(running, "container")} running`,
+    ...(containers ? [`${plural(running, "container")} running`] : []),
   ].join(" · ");
+}
+
+/** A fleet without a GPU needs no column for them. */
+function hostColumns() {
+  const gpus = (hosts.value ?? []).some((host) => host.summary.gpus.length);
+  return gpus ? HOST_COLUMNS : HOST_COLUMNS.filter((column) => column.name !== "gpus");
 }
 
 /** @param {{ name: string, caption: string, rows: Host[] }} props */
@@ -156,7 +173,7 @@ function HostTable(props) {
   return h(/** @type {typeof DataTable<Host>} */ (DataTable), {
     ...props,
     kind: "hosts",
-    columns: HOST_COLUMNS,
+    columns: hostColumns(),
     rowKey: (host) => String(host.id),
     rowClass: (host) => (staleHosts.value.has(host.id) ? "stale" : ""),
     below: problemList,

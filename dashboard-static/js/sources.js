@@ -35,7 +35,9 @@ export function absentNote(view, section) {
 
 /** @param {string} head @param {import("./status.js").Status} status @param {string} reason */
 function note(head, status, reason) {
-  return html`<p class=${`absent-note tone-${status.tone}`}>${h(StatusMark, status)}<span><strong>${head}${reason ? ":" : "."}</strong> ${plainLine(reason ?? "")}</span></p>`;
+  const said = reason.toLowerCase().startsWith(head.toLowerCase());
+  const words = plainLine(said ? reason.slice(head.length) : reason);
+  return html`<p class=${`absent-note tone-${status.tone}`}>${h(StatusMark, status)}<span><strong>${head}${said ? "" : reason ? ":" : "."}</strong> ${words}</span></p>`;
 }
 
 /** Collectors that do not work, other than those that a section tells of. @param {{ view: HostView }} props */

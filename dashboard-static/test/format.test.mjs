@@ -22,12 +22,14 @@ test("bytes are binary and keep three digits", () => {
 
 test("a part is said in the unit of its whole", () => {
   assert.equal(plain(bytesOf(512 * 1024 ** 2, 48 * 1024 ** 3)), "0.50 of 48.0 GiB");
+  assert.equal(plain(bytesOf(12 * 1024, 48 * 1024 ** 3)), "12.0 KiB of 48.0 GiB");
   assert.equal(plain(bytesOf(5, null)), "5 B");
   assert.equal(plain(bytesOf(0, 0)), "0 of 0 B");
 });
 
 test("shares show a decimal only where it says something", () => {
   assert.equal(plain(percent(0)), "0 %");
+  assert.equal(plain(percent(0.04)), "< 0.1 %");
   assert.equal(plain(percent(0.26)), "0.3 %");
   assert.equal(plain(percent(9.94)), "9.9 %");
   assert.equal(plain(percent(9.96)), "10 %");
