@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
+. scripts/docker.sh
 
 # The build is done before; initdb and the first samples are not.
 readonly START_SECONDS=300
@@ -16,6 +17,8 @@ up=''
 clean() {
   if [ -n "$up" ] && kill -TERM "$up" 2>/dev/null; then wait "$up" || true; fi
   [ ${#containers[@]} -eq 0 ] || docker rm -f "${containers[@]}" >/dev/null || true
+  if [ ${#containers[@]} -gt 0 ]; then docker image rm fleetlight-browser:test >/dev/null || true; fi
+  docker_stop
   rm -rf "$folder"
 }
 trap clean EXIT
@@ -29,13 +32,13 @@ run_container() {
   containers+=("$(docker run -d --name "$1-$$" --restart "$2" --network none fleetlight-browser:test "${@:3}")")
 }
 
-if have docker && docker version >/dev/null 2>&1; then
-  tar -C "$(dirname "$(command -v busybox)")" -c busybox | docker import - fleetlight-browser:test >/dev/null
+if docker_start "$folder/docker"; then
+  docker image inspect fleetlight-browser:test >/dev/null 2>&1 || docker_runs >/dev/null
   run_container steady no /busybox sleep 3600
   run_container looping always /busybox sh -c '/busybox echo out of luck; exit 3'
   expected=(--expect "steady-$$" --expect "looping-$$")
 else
-  say "SKIPPED: containers in the browser: no Docker daemon answers"
+  say "SKIPPED: containers in the browser: $docker_missing"
   expected=()
 fi
 

@@ -1,54 +1,56 @@
 # shellcheck shell=bash
-# A Docker daemon for the tests: the one that runs, else one of our own, stopped at the end.
-# Sourced after lib.sh; `docker_start` exports DOCKER_HOST, `docker_stop` ends what we started.
+# A Docker daemon to look at: the machine's, or one of our own, stopped at the end. Sourced after lib.sh.
+#
+# `docker_start FOLDER` exports DOCKER_HOST and tells the agent its socket; `docker_stop` ends what it
+# started. If it fails, `docker_missing` says why.
 
-readonly DOCKER_SOCKET=/var/run/docker.sock
-readonly DOCKER_FOLDER=/var/tmp/fleetlight-docker
 docker_process=''
-# Why there is no daemon, if there is none.
+# shellcheck disable=SC2034 # read by whoever sources this
 docker_missing=''
 
 docker_start() {
-  if docker_answers; then return 0; fi
+  local folder=$1
+  if docker_answers /var/run/docker.sock; then return 0; fi
   have dockerd || { docker_missing='docker is not installed (package docker.io)' && return 1; }
   [ "$(id -u)" = 0 ] || { docker_missing='no Docker daemon answers, and only root can start one' && return 1; }
-  mkdir -p "$DOCKER_FOLDER"
+  mkdir -p "$folder"
   # A machine may be a container itself and forbid what Docker does first: ask for less each time.
-  docker_try || docker_try --bridge=none --iptables=false --ip6tables=false ||
-    docker_try --bridge=none --iptables=false --ip6tables=false --storage-driver=vfs || {
-    # shellcheck disable=SC2034 # read by whoever sources this
-    docker_missing="dockerd does not start; its log: $DOCKER_FOLDER/dockerd.log"
+  docker_try "$folder" || docker_try "$folder" --bridge=none --iptables=false --ip6tables=false ||
+    docker_try "$folder" --bridge=none --iptables=false --ip6tables=false --storage-driver=vfs || {
+    # shellcheck disable=SC2034 # as above
+    docker_missing="dockerd does not start; it says last: $(tail -n 1 "$folder/dockerd.log")"
     return 1
   }
 }
 
-docker_answers() { have docker && DOCKER_HOST=unix://$DOCKER_SOCKET timeout 5 docker version >/dev/null 2>&1 && export DOCKER_HOST=unix://$DOCKER_SOCKET; }
+# Whether a daemon answers on a socket; if so, it is the one to use.
+docker_answers() {
+  have docker && DOCKER_HOST=unix://$1 timeout 5 docker version >/dev/null 2>&1 || return 1
+  export DOCKER_HOST=unix://$1 FLEETLIGHT_AGENT_DOCKER_SOCKET=$1
+}
 
 docker_try() {
-  dockerd --host "unix://$DOCKER_SOCKET" --data-root "$DOCKER_FOLDER/data" --exec-root "$DOCKER_FOLDER/exec" \
-    --pidfile "$DOCKER_FOLDER/docker.pid" "$@" </dev/null >>"$DOCKER_FOLDER/dockerd.log" 2>&1 &
+  local folder=$1 deadline=$((SECONDS + 30))
+  shift
+  dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/exec" \
+    --pidfile "$folder/docker.pid" "$@" </dev/null >>"$folder/dockerd.log" 2>&1 &
   docker_process=$!
-  local deadline=$((SECONDS + 30))
   while [ $SECONDS -lt $deadline ] && kill -0 "$docker_process" 2>/dev/null; do
-    # It answers before it can run anything; a daemon that cannot make a container is of no use.
-    if docker_answers && docker_runs; then return 0; fi
+    # It answers before it can run anything; a daemon that cannot run a container is of no use.
+    if docker_answers "$folder/docker.sock"; then
+      docker_runs >>"$folder/dockerd.log" 2>&1 && return 0
+      break
+    fi
     sleep 0.3
   done
   docker_stop
   return 1
 }
 
-# Whether the daemon can run a container: one image of one static program.
+# Makes an image of one static program, and runs it.
 docker_runs() {
-  local busybox
-  busybox=$(command -v busybox || echo /bin/busybox)
-  [ -x "$busybox" ] || return 0
-  tar -C "$(dirname "$busybox")" -c busybox | docker import - fleetlight-probe:latest >/dev/null 2>&1 || return 1
-  local code=0
-  docker run --rm fleetlight-probe:latest /busybox true >>"$DOCKER_FOLDER/dockerd.log" 2>&1 || code=$?
-  docker image rm fleetlight-probe:latest >/dev/null 2>&1 || true
-  if [ $code -ne 0 ]; then docker_stop; fi
-  return $code
+  tar -C "$(dirname "$(command -v busybox)")" -c busybox | docker import - fleetlight-browser:test &&
+    docker run --rm fleetlight-browser:test /busybox true
 }
 
 docker_stop() {

@@ -165,10 +165,10 @@ tell() {
 
 # What the page will call absent, and why.
 tell_absent() {
-  local socket=/var/run/docker.sock
-  if [ ! -S $socket ]; then
+  local socket=${FLEETLIGHT_AGENT_DOCKER_SOCKET:-/var/run/docker.sock}
+  if [ ! -S "$socket" ]; then
     say "Docker: none here, so there are no containers to show."
-  elif [ ! -w $socket ]; then
+  elif [ ! -w "$socket" ]; then
     say "Docker: $socket is closed to $(id -un); add the account to the group docker, or run make up as root."
   fi
   [ -e /dev/nvidiactl ] || say "GPU: no NVIDIA driver here, so there are no GPUs to show."
