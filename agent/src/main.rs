@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use fleetlight_agent::config::AgentConfig;
 use fleetlight_agent::{Failure, workers};
 use fleetlight_protocol::join_token::JoinToken;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -87,5 +88,7 @@ fn enrol(token: &JoinToken, file: Option<&Path>) -> Result<(), Failure> {
 
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("FLEETLIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(colours).with_target(false).init();
 }

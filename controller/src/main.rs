@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use fleetlight_controller::config::ControllerConfig;
 use fleetlight_controller::{Failure, join_token, run};
 use std::future::Future;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -73,5 +74,7 @@ fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 
 fn log_to_stderr(level: &str) {
     let filter = EnvFilter::try_from_env("FLEETLIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(colours).with_target(false).init();
 }

@@ -247,6 +247,12 @@ impl System {
         let agent = Agent { file, log: self.dir.join(format!("{name}.log")), options: options.clone(), process: None };
         let output = agent.command("enrol")?.args(["--token", &token]).output()?;
         ensure!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
+        if let Some(endpoint) = options.session_endpoint {
+            let file = self.dir.join(name).join("identity.json");
+            let mut identity: serde_json::Value = serde_json::from_slice(&fs::read(&file)?)?;
+            identity["session_endpoint"] = endpoint.to_string().into();
+            fs::write(&file, identity.to_string())?;
+        }
         let mut agent = agent;
         agent.start()?;
         Ok(agent)
@@ -276,6 +282,8 @@ pub struct AgentOptions {
     /// Network namespace to run in.
     pub netns: Option<String>,
     pub env: Vec<(String, String)>,
+    /// Where it finds the controller's sessions, when not where the controller says: a relay.
+    pub session_endpoint: Option<SocketAddr>,
 }
 
 /// An enrolled agent.
