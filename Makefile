@@ -1,7 +1,7 @@
 # The one list of commands; CI calls the same ones. `make help` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt fuzz deny
+.PHONY: help up down test check fmt fuzz deny bench
 
 SECONDS ?= 30
 
@@ -29,3 +29,6 @@ fuzz: ## Fuzz every decoder (SECONDS=30 each)
 
 deny: ## Check licences, bans, sources and advisories of the dependencies
 	cargo deny check
+
+bench: ## Measure cost and latency beside node_exporter; figures into target/bench/figures.json
+	@scripts/bench.sh

@@ -114,7 +114,11 @@ async fn charts_come_from_postgres_and_survive_a_restart_of_the_controller() {
     let id = host_id(&client, "here").await;
     let path = |buckets: u32| {
         let now = now_ms();
-        format!("hosts/{id}/series?kind=host&metric=load1&from_ms={}&to_ms={}&buckets={buckets}", now - 5_000, now + 55_000)
+        format!(
+            "hosts/{id}/series?kind=host&metric=load1&from_ms={}&to_ms={}&buckets={buckets}",
+            now - 5_000,
+            now + 55_000
+        )
     };
     client.wait(&path(60), 20 * SECOND, |series| (points(series) >= 5).then_some(())).await.expect("five points");
     system.controller().expect("runs").kill().expect("killed");

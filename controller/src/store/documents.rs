@@ -67,7 +67,8 @@ fn inside(body: &Body) -> Value {
 
 /// The inverse of [`inside`]. Bodies of a newer build may not be readable: they are then not known.
 fn body(kind: EntityKind, inside: Value) -> Option<Body> {
-    let tagged = serde_json::Map::from_iter([(kind.name().to_owned(), inside)]);
+    let mut tagged = serde_json::Map::new();
+    tagged.insert(kind.name().to_owned(), inside);
     serde_json::from_value(Value::Object(tagged)).ok()
 }
 

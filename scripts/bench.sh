@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# `make bench`: release builds, then the benchmark beside Debian's node_exporter.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for program in dockerd docker prometheus-node-exporter; do
+    command -v "$program" >/dev/null || {
+        echo "bench: $program is missing: apt-get install --no-install-recommends docker.io busybox-static prometheus-node-exporter" >&2
+        exit 1
+    }
+done
+# The agent as it ships: with its own features only.
+cargo build --release --locked -p fleetlight-agent
+cp target/release/fleetlight-agent target/release/fleetlight-agent.shipped
+cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
+mv target/release/fleetlight-agent.shipped target/release/fleetlight-agent
+exec target/release/bench
