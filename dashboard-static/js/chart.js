@@ -1,14 +1,17 @@
-// Line charts over time; the only module that knows uPlot.
+// Line charts over time; the only door to uPlot. Its parts are chart-cursor, -marks, -math and -tokens.
 //
 // Colours and fonts are read from the page's tokens when a chart is made, so a change of theme makes charts anew.
 // Labels stand at the lines' ends as elements of their own, with the value at the cursor, or the newest.
 
 import uPlot from "uplot";
+import { placeCursor, scrub } from "./chart-cursor.js";
+import { drawMarks } from "./chart-marks.js";
 import { newest, niceTop, spread, timeTick } from "./chart-math.js";
+import { COLORS, readTokens } from "./chart-tokens.js";
 import { indexAt } from "./series.js";
 
 /** @typedef {{ id: string, label: string, color: number, dashed?: boolean }} Line `id` is a line's name across charts */
-/** @typedef {{ atMs: number, tone: import("./types.js").Tone }} Mark */
+/** @typedef {import("./chart-marks.js").Mark} Mark */
 
 /**
  * @typedef {object} ChartOptions
@@ -32,7 +35,6 @@ const LABEL_WIDTH = 148;
 const LABEL_WIDTH_NARROW = 116;
 const NARROW = 480;
 const LABEL_HEIGHT = 15;
-const COLORS = 8;
 /** A drag shorter than this is a click. */
 const DRAG_PIXELS = 6;
 
@@ -185,7 +187,7 @@ export class TimeChart {
       ],
       series: [{}, ...options.lines.map((line) => this.lineOptions(line))],
       hooks: {
-        draw: [() => this.drawMarks(), () => this.placeLabels()],
+        draw: [() => drawMarks(this.plot, this.marks, this.paint.tones), () => this.placeLabels()],
         setCursor: [() => this.cursorMoved()],
         setSelect: [() => this.selected()],
         setSeries: [(_, index) => this.hovered(index)],
@@ -275,70 +277,4 @@ export class TimeChart {
     this.focused = id;
     for (const chart of charts) if (chart !== this && chart.options.group === this.options.group) chart.focus(id);
   }
-
-  /** Small triangles at the foot of the plot, one an event; a line where it is critical. */
-  drawMarks() {
-    const { ctx, bbox, scales } = this.plot;
-    const ratio = devicePixelRatio;
-    ctx.save();
-    for (const mark of this.marks) {
-      const time = mark.atMs / 1000;
-      if (time < (scales.x?.min ?? 0) || time > (scales.x?.max ?? 0)) continue;
-      const x = this.plot.valToPos(time, "x", true);
-      const foot = bbox.top + bbox.height;
-      ctx.fillStyle = this.paint.tones[mark.tone];
-      ctx.globalAlpha = mark.tone === "info" ? 0.6 : 1;
-      ctx.beginPath();
-      ctx.moveTo(x, foot - 8 * ratio);
-      ctx.lineTo(x + 4 * ratio, foot);
-      ctx.lineTo(x - 4 * ratio, foot);
-      ctx.fill();
-      if (mark.tone !== "crit") continue;
-      ctx.globalAlpha = 0.4;
-      ctx.fillRect(x - ratio / 2, bbox.top, ratio, bbox.height);
-    }
-    ctx.restore();
-  }
-}
-
-function readTokens() {
-  const style = getComputedStyle(document.documentElement);
-  /** @param {string} name */
-  const token = (name) => style.getPropertyValue(name).trim();
-  return {
-    muted: token("--muted"),
-    line: token("--line"),
-    font: `${Number.parseFloat(style.fontSize) * 0.75}px ${getComputedStyle(document.body).fontFamily}`,
-    lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
-    tones: {
-      ok: token("--ok"),
-      warn: token("--warn"),
-      crit: token("--crit"),
-      stale: token("--stale"),
-      info: token("--muted"),
-    },
-  };
-}
-
-/** Moves the cursor here and, by the third argument that uPlot's types leave out, on all synchronised charts. @param {uPlot} plot @param {number} left @param {number} top */
-function placeCursor(plot, left, top) {
-  /** @type {any} */ (plot).setCursor({ left, top }, true, true);
-}
-
-/** A finger moves the cursor; scrolling up and down stays the page's. @param {uPlot} plot */
-function scrub(plot) {
-  /** @param {TouchEvent} event */
-  const move = (event) => {
-    const touch = event.touches[0];
-    if (!touch) return;
-    const box = plot.over.getBoundingClientRect();
-    placeCursor(plot, touch.clientX - box.left, touch.clientY - box.top);
-  };
-  const options = { passive: true };
-  plot.over.addEventListener("touchstart", move, options);
-  plot.over.addEventListener("touchmove", move, options);
-  return () => {
-    plot.over.removeEventListener("touchstart", move);
-    plot.over.removeEventListener("touchmove", move);
-  };
 }

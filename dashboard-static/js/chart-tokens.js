@@ -1,0 +1,24 @@
+// The page's colours and font, as a canvas needs them.
+
+/** Lines that can be told apart by colour. */
+export const COLORS = 8;
+
+/** As they are now; a change of theme asks anew. */
+export function readTokens() {
+  const style = getComputedStyle(document.documentElement);
+  /** @param {string} name */
+  const token = (name) => style.getPropertyValue(name).trim();
+  return {
+    muted: token("--muted"),
+    line: token("--line"),
+    font: `${Number.parseFloat(style.fontSize) * 0.75}px ${getComputedStyle(document.body).fontFamily}`,
+    lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
+    tones: {
+      ok: token("--ok"),
+      warn: token("--warn"),
+      crit: token("--crit"),
+      stale: token("--stale"),
+      info: token("--muted"),
+    },
+  };
+}
