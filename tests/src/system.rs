@@ -120,10 +120,11 @@ pub(crate) fn pause() {
 /// If it has not been built.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let folder = this.ancestors().nth(2).context("no target folder")?;
-    let path = folder.join(name);
-    ensure!(path.is_file(), "{} is not built: run `cargo build --workspace` first", path.display());
-    Ok(path)
+    // A program lies beside ours, a test's one folder deeper.
+    let mut beside = this.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    beside
+        .find(|path| path.is_file())
+        .with_context(|| format!("{name} is not built: run `cargo build --workspace` first"))
 }
 
 /// A port that was free a moment ago, for UDP and TCP.

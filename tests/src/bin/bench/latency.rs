@@ -33,8 +33,9 @@ pub async fn deaths(docker: &Docker, stream: &mut Stream, count: usize) -> Resul
             })
             .await
             .with_context(|| format!("the death of {name}"))?;
-        let finished = docker.docker(&["inspect", "--format", "{{.State.FinishedAt.UnixNano}}", &id])?;
-        let finished = Duration::from_nanos(finished.parse().with_context(|| finished.clone())?);
+        let finished = docker.docker(&["inspect", "--format", "{{.State.FinishedAt}}", &id])?;
+        let finished: jiff::Timestamp = finished.parse().with_context(|| finished.clone())?;
+        let finished = Duration::from_nanos(u64::try_from(finished.as_nanosecond())?);
         latencies.push((arrived.duration_since(UNIX_EPOCH)?.as_secs_f64() - finished.as_secs_f64()) * 1e3);
         docker.remove(&name)?;
     }
