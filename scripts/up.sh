@@ -64,19 +64,18 @@ build() {
   local folder=$profile
   [ "$profile" = dev ] && folder=debug
   binaries=$(target_dir)/$folder
-  if have node && have npm; then
-    say "Building the page"
-    build_page dev >/dev/null
-    page=$PWD/dashboard-static/dist
-  else
-    page=$state/page
-    plain_page
+  page=$PWD/dashboard-static/dist
+  if ! { have node && have npm; }; then
+    plain_page "Node.js or npm is missing, or too old. Install them, then start again:" "sudo apt-get install nodejs npm"
+  elif say "Building the page" && ! build_page dev >/dev/null; then
+    plain_page "npm says why on the terminal; often the network was away. Mend that, then start again:"
   fi
 }
 
-# What is served where the page cannot be built.
+# What is served where the page cannot be built: why, and what to run before `make up`.
 plain_page() {
-  warn "npm is missing, so the page cannot be built; a plain one takes its place"
+  warn "the page cannot be built, and a plain one takes its place. $1 ${2:-}"
+  page=$state/page
   mkdir -p "$page"
   cat >"$page/index.html" <<HTML
 <!doctype html>
@@ -84,8 +83,8 @@ plain_page() {
 <meta charset="utf-8">
 <title>Fleetlight: the page is not built</title>
 <h1>Fleetlight runs, but its page is not built</h1>
-<p>npm is missing on this machine. Install Node.js $(sed -n 's/^readonly NODE_NEEDED=//p' scripts/install-needs.sh) or later, then start again:</p>
-<pre>sudo apt-get install nodejs npm
+<p>$1</p>
+<pre>${2:-}
 make up</pre>
 <p>Nothing measured meanwhile is lost, and the API under /admin/api answers.</p>
 HTML
@@ -111,12 +110,14 @@ TOML
 }
 
 # Starts a program beside us: in a session of its own, so that Ctrl-C reaches it through us and in
-# order; told to stop by the kernel should we be killed; without our lock. Sets `started`.
+# order; told to stop by the kernel should we be killed, and not begun should we be gone before that
+# was agreed; without our lock. Sets `started`.
 start() {
   local name=$1
   shift
   : >"$state/log/$name.out"
-  NO_COLOR=1 setsid setpriv --pdeathsig TERM "$@" </dev/null >"$state/log/$name.out" 2>>"$state/log/$name.log" 9>&- &
+  # shellcheck disable=SC2016 # the inner shell expands it: are we still its parent?
+  NO_COLOR=1 setsid setpriv --pdeathsig TERM sh -c '[ "$PPID" = "$0" ] && exec "$@"' $$ "$@" </dev/null >"$state/log/$name.out" 2>>"$state/log/$name.log" 9>&- &
   started=$!
 }
 

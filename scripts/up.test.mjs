@@ -14,6 +14,7 @@ const DOWN = new URL("down.sh", import.meta.url).pathname;
 // The first start may have to build.
 const START_MS = 900_000;
 const STOP_MS = 45_000;
+const ANSWER_MS = 10_000;
 const ONLINE_MS = 30_000;
 const PASSWORD = "correct horse battery staple";
 
@@ -29,7 +30,7 @@ before(async () => {
 });
 
 after(async () => {
-  if (running?.exitCode === null) await stop(running, "SIGINT");
+  if (running?.exitCode === null && running.signalCode === null) await stop(running, "SIGINT");
   rmSync(state, { recursive: true, force: true });
 });
 
@@ -99,7 +100,8 @@ function client() {
   return async (path, body) => {
     const headers = { origin, cookie, ...(body && { "content-type": "application/json" }) };
     const method = body ? "POST" : "GET";
-    const response = await fetch(origin + path, { method, headers, body: body && JSON.stringify(body) });
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const response = await fetch(origin + path, { method, headers, signal, body: body && JSON.stringify(body) });
     const text = await response.text();
     assert.ok(response.ok, `${method} ${path} answered ${response.status}: ${text}`);
     cookie = response.headers.get("set-cookie")?.split(";")[0] ?? cookie;
@@ -161,8 +163,9 @@ test("starting again keeps the data; make down stops it from elsewhere", async (
 test("when the agent ends, it says so, stops the rest and fails", async () => {
   const { process: child, text } = await up();
   const exit = new Promise((resolve) => child.on("exit", resolve));
-  const agents = processes(`${state}/agent.toml`);
-  for (const pid of agents) process.kill(Number(pid), "SIGKILL");
+  const agents = () => processes(`${state}/agent.toml`);
+  await eventually("the agent's process", ONLINE_MS, () => agents().length > 0);
+  for (const pid of agents()) process.kill(Number(pid), "SIGKILL");
   assert.equal(await within(exit, STOP_MS, text), 1);
   assert.match(text(), /the agent ended with exit code 137/);
   assert.deepEqual(processes(), []);
