@@ -210,9 +210,10 @@ finish() {
   trap '' INT TERM HUP
   say ""
   say "Stopping"
+  # What programs say on their way out is in their logs.
+  stop "display of warnings" "$warnings" 1
   stop agent "$agent" $AGENT_STOP_SECONDS
   stop controller "$controller" $CONTROLLER_STOP_SECONDS
-  stop "display of warnings" "$warnings" 1
   exit "$1"
 }
 
