@@ -261,3 +261,7 @@ pub const DEATHS: usize = 256;
 
 /// The longest that a stop waits for tasks: systemd kills after ten times that.
 pub const STOP_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// How long the controller may hold back QUIC's own acks: long enough to travel with Fleetlight's
+/// ack, which follows the commit. One packet less for each tick.
+pub const CONTROLLER_ACK_DELAY: Duration = Duration::from_millis(200);

@@ -1,36 +1,31 @@
 //! The sample codec of one stream: rows as differences against the row before.
 //!
 //! Encoder and decoder keep, for each entity that the stream has named, its last codes
-//! ([`crate::metric::Resolution`]). A batch is:
+//! ([`crate::metric::Resolution`]), and learn how each metric behaves ([`crate::range`]). In one
+//! batch, in this order:
 //!
-//! ```text
-//! varint  zigzag(tick_ms − previous tick_ms)
-//! varint  rows
-//! row:    varint  zigzag(entity − (previous entity + 1))
-//!         entity = number of entities known so far: a new one:
-//!                 u8 kind | varint key length | key, UTF-8
-//!         bitmap  ⌈metrics ⁄ 8⌉ bytes, bit i: metric i changed
-//!         for each changed metric, in order:
-//!           it was absent:  varint zigzag(code)
-//!           it was present: varint 0 = absent now, else zigzag(code − last)
-//! ```
+//! - the tick: a flag "as far as the last step", else the step in milliseconds;
+//! - the rows: a flag "the entities of the batch before", else their number and, for each row, how
+//!   far its entity is from the expected next one; an entity that is new brings kind and key;
+//! - for each metric of each row: a flag "changed", and if so absent, or sign, bit length and bits
+//!   of the difference; a value that was absent comes whole.
 //!
 //! Invariants, each with a test: a decoder that saw every batch since the stream's begin returns
-//! what was encoded, rounded to the catalogue's resolution; any other input is an error and never
-//! a panic or an unbounded allocation; a metric that the peer's catalogue does not have is refused
-//! by the version in the hello, not here.
+//! what was encoded, rounded to the catalogue's resolution; any other bytes are an error or other
+//! rows, and never a panic or more than [`ROWS_PER_BATCH`] of them. That bytes arrive whole is the
+//! frame's and the transport's affair; a catalogue that differs is the hello's.
 
 use crate::limits::{ENTITIES_PER_STREAM, ENTITY_KEY_BYTES, ROWS_PER_BATCH};
+use crate::model::{Known, Numbers, Series};
+use crate::range::{Bit, Coder, Reader, Writer};
 use crate::samples::{EntityKind, Row};
 use std::collections::HashMap;
 
 /// What is wrong with a batch of samples.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeltaError {
-    #[error("sample batch ends in the middle of {0}")]
-    Truncated(&'static str),
-    #[error("sample batch has {0} bytes after its last row")]
-    Trailing(usize),
+    #[error("sample batch is shorter or longer than its rows")]
+    Length,
     #[error("sample batch announces {0} rows, more than {ROWS_PER_BATCH}")]
     TooManyRows(u64),
     #[error("sample stream names more than {ENTITIES_PER_STREAM} entities")]
@@ -43,24 +38,68 @@ pub enum DeltaError {
     KeyTooLong(u64),
     #[error("sample row's key is not UTF-8")]
     KeyNotText,
-    #[error("sample row changes a metric that {0} does not have")]
-    UnknownMetric(&'static str),
-    #[error("a number in the sample batch is longer than 64 bits")]
-    Overlong,
 }
 
 #[derive(Debug)]
 struct Entity {
     kind: EntityKind,
     key: String,
-    codes: Vec<Option<i64>>,
+    metrics: Vec<Known>,
+}
+
+impl Entity {
+    fn new(kind: EntityKind, key: String) -> Self {
+        Self { kind, key, metrics: vec![Known::default(); kind.metrics().len()] }
+    }
+}
+
+/// What both sides know of the stream.
+#[derive(Debug, Default)]
+struct State {
+    tick_ms: i64,
+    step_ms: i64,
+    same_step: Bit,
+    entities: Vec<Entity>,
+    /// Entities of the batch before, in order.
+    last: Vec<usize>,
+    same_rows: Bit,
+    next_entity: Bit,
+    numbers: Numbers,
+    series: HashMap<EntityKind, Vec<Series>>,
+}
+
+impl State {
+    fn tick(&mut self, coder: &mut impl Coder, tick_ms: i64) -> i64 {
+        let step_ms = tick_ms.wrapping_sub(self.tick_ms);
+        if !coder.bit(&mut self.same_step, step_ms == self.step_ms) {
+            self.step_ms = self.numbers.signed(coder, step_ms);
+        }
+        self.tick_ms = self.tick_ms.wrapping_add(self.step_ms);
+        self.tick_ms
+    }
+
+    /// The entity of the next row, by its distance from the one that the row before makes likely.
+    fn entity(&mut self, coder: &mut impl Coder, expected: i64, entity: i64) -> i64 {
+        if coder.bit(&mut self.next_entity, entity == expected) {
+            return expected;
+        }
+        expected.wrapping_add(self.numbers.signed(coder, entity.wrapping_sub(expected)))
+    }
+
+    /// The codes of one row; reading, `codes` are overwritten.
+    fn codes(&mut self, coder: &mut impl Coder, entity: usize, codes: &mut [Option<i64>]) {
+        let Some(Entity { kind, metrics, .. }) = self.entities.get_mut(entity) else { return };
+        let series = self.series.entry(*kind).or_insert_with(|| vec![Series::default(); metrics.len()]);
+        for ((known, series), code) in metrics.iter_mut().zip(series).zip(codes) {
+            *code = series.code(coder, known, *code);
+        }
+    }
 }
 
 /// Encodes the batches of one stream, in order.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    tick_ms: i64,
-    entities: Vec<Entity>,
+    state: State,
     index: HashMap<EntityKind, HashMap<String, usize>>,
 }
 
@@ -69,80 +108,81 @@ impl Encoder {
     /// ([`crate::uplink::Uplink::Begin`]) before the next batch of `rows` rows.
     #[must_use]
     pub fn is_full(&self, rows: usize) -> bool {
-        self.entities.len() + rows > ENTITIES_PER_STREAM
+        self.state.entities.len() + rows > ENTITIES_PER_STREAM
     }
 
     /// Encodes the rows of one tick. Rows beyond [`ROWS_PER_BATCH`] and keys beyond
     /// [`ENTITY_KEY_BYTES`] are the collector's fault and are refused.
     ///
     /// # Errors
-    /// [`DeltaError`], and then the encoder is unchanged only in so far as a fresh
-    /// [`Encoder`] must be begun.
+    /// [`DeltaError`], and then a fresh [`Encoder`] must be begun.
     pub fn encode(&mut self, tick_ms: i64, rows: &[Row]) -> Result<Vec<u8>, DeltaError> {
         if rows.len() > ROWS_PER_BATCH {
             return Err(DeltaError::TooManyRows(rows.len() as u64));
         }
-        let mut out = Vec::with_capacity(16 + rows.len() * 24);
-        put_signed(&mut out, tick_ms.wrapping_sub(self.tick_ms));
-        self.tick_ms = tick_ms;
-        put_unsigned(&mut out, rows.len() as u64);
-        let mut expected = 0_i64;
-        for row in rows {
-            let (position, is_new) = self.position(row)?;
-            put_signed(&mut out, position as i64 - expected);
-            expected = position as i64 + 1;
-            if is_new {
-                out.push(row.kind as u8);
-                put_unsigned(&mut out, row.key.len() as u64);
-                out.extend_from_slice(row.key.as_bytes());
-            }
-            put_codes(&mut out, row, &mut self.entities[position].codes);
+        let known = self.state.entities.len();
+        let entities = rows.iter().map(|row| self.entity(row)).collect::<Result<Vec<_>, _>>()?;
+        let mut writer = Writer::new();
+        self.state.tick(&mut writer, tick_ms);
+        let same = entities == self.state.last;
+        writer.bit(&mut self.state.same_rows, same);
+        if !same {
+            self.state.numbers.signed(&mut writer, rows.len() as i64);
+            self.put_entities(&mut writer, rows, &entities, known);
         }
-        Ok(out)
+        for (row, &entity) in rows.iter().zip(&entities) {
+            let value = |position: usize| row.values.get(position).copied().flatten();
+            let metrics = row.kind.metrics().iter().enumerate();
+            let mut codes: Vec<_> = metrics.map(|(at, metric)| metric.resolution.encode(value(at)?)).collect();
+            self.state.codes(&mut writer, entity, &mut codes);
+        }
+        self.state.last = entities;
+        Ok(writer.finish())
     }
 
-    fn position(&mut self, row: &Row) -> Result<(usize, bool), DeltaError> {
-        if let Some(&position) = self.index.get(&row.kind).and_then(|keys| keys.get(row.key.as_str())) {
-            return Ok((position, false));
+    /// Which entities the rows are of; those from `known` on are named here for the first time.
+    fn put_entities(&mut self, writer: &mut Writer, rows: &[Row], entities: &[usize], mut known: usize) {
+        let mut expected = 0;
+        for (row, &entity) in rows.iter().zip(entities) {
+            self.state.entity(writer, expected, entity as i64);
+            expected = entity as i64 + 1;
+            if entity == known {
+                known += 1;
+                put_name(writer, row);
+            }
+        }
+    }
+
+    fn entity(&mut self, row: &Row) -> Result<usize, DeltaError> {
+        let keys = self.index.entry(row.kind).or_default();
+        if let Some(&entity) = keys.get(row.key.as_str()) {
+            return Ok(entity);
         }
         if row.key.len() > ENTITY_KEY_BYTES {
             return Err(DeltaError::KeyTooLong(row.key.len() as u64));
         }
-        if self.entities.len() >= ENTITIES_PER_STREAM {
+        let entity = self.state.entities.len();
+        if entity >= ENTITIES_PER_STREAM {
             return Err(DeltaError::TooManyEntities);
         }
-        let position = self.entities.len();
-        self.entities.push(Entity { kind: row.kind, key: String::new(), codes: vec![None; row.kind.metrics().len()] });
-        self.index.entry(row.kind).or_default().insert(row.key.clone(), position);
-        Ok((position, true))
+        keys.insert(row.key.clone(), entity);
+        self.state.entities.push(Entity::new(row.kind, String::new()));
+        Ok(entity)
     }
 }
 
-fn put_codes(out: &mut Vec<u8>, row: &Row, last: &mut [Option<i64>]) {
-    let bitmap = out.len();
-    out.resize(bitmap + last.len().div_ceil(8), 0);
-    for (position, (metric, last)) in row.kind.metrics().iter().zip(last.iter_mut()).enumerate() {
-        let value = row.values.get(position).copied().flatten();
-        let code = value.and_then(|value| metric.resolution.encode(value));
-        if code == *last {
-            continue;
-        }
-        out[bitmap + position / 8] |= 1 << (position % 8);
-        match (*last, code) {
-            (None, Some(code)) => put_signed(out, code),
-            (Some(_), None) => put_signed(out, 0),
-            (Some(last), Some(code)) => put_signed(out, code.wrapping_sub(last)),
-            (None, None) => {}
-        }
-        *last = code;
+fn put_name(writer: &mut Writer, row: &Row) {
+    writer.raw(8, row.kind as u64);
+    writer.raw(16, row.key.len() as u64);
+    for byte in row.key.bytes() {
+        writer.raw(8, u64::from(byte));
     }
 }
 
 /// Decodes the batches of one stream, in order. After an error the stream must be closed.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    tick_ms: i64,
-    entities: Vec<Entity>,
+    state: State,
 }
 
 impl Decoder {
@@ -151,121 +191,62 @@ impl Decoder {
     /// # Errors
     /// [`DeltaError`] says what is wrong; the decoder must not be used after that.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(i64, Vec<Row>), DeltaError> {
-        let mut input = Input(bytes);
-        self.tick_ms = self.tick_ms.wrapping_add(input.signed("the tick")?);
-        let count = input.unsigned("the row count")?;
-        if count > ROWS_PER_BATCH as u64 {
-            return Err(DeltaError::TooManyRows(count));
+        let mut reader = Reader::new(bytes);
+        let tick_ms = self.state.tick(&mut reader, 0);
+        if !reader.bit(&mut self.state.same_rows, false) {
+            self.state.last = Vec::new();
+            let count = self.state.numbers.signed(&mut reader, 0) as u64;
+            if count > ROWS_PER_BATCH as u64 {
+                return Err(DeltaError::TooManyRows(count));
+            }
+            let mut expected = 0;
+            for _ in 0..count {
+                let entity = self.entity(&mut reader, expected)?;
+                expected = entity as i64 + 1;
+                self.state.last.push(entity);
+            }
         }
-        // A row takes at least one byte: never allocate for more than can follow.
-        let mut rows = Vec::with_capacity((count as usize).min(input.0.len()));
-        let mut expected = 0_i64;
-        for _ in 0..count {
-            let position = expected.wrapping_add(input.signed("an entity")?);
-            let row = self.row(position, &mut input)?;
-            expected = position + 1;
-            rows.push(row);
-        }
-        match input.0.len() {
-            0 => Ok((self.tick_ms, rows)),
-            left => Err(DeltaError::Trailing(left)),
-        }
+        let entities = std::mem::take(&mut self.state.last);
+        let rows = entities.iter().filter_map(|&entity| self.row(&mut reader, entity)).collect();
+        self.state.last = entities;
+        if reader.surplus() == 0 { Ok((tick_ms, rows)) } else { Err(DeltaError::Length) }
     }
 
-    fn row(&mut self, position: i64, input: &mut Input<'_>) -> Result<Row, DeltaError> {
-        let index = usize::try_from(position).map_err(|_| DeltaError::UnknownEntity(position))?;
-        if index == self.entities.len() {
-            let entity = new_entity(index, input)?;
-            self.entities.push(entity);
+    fn entity(&mut self, reader: &mut Reader<'_>, expected: i64) -> Result<usize, DeltaError> {
+        let position = self.state.entity(reader, expected, 0);
+        let known = self.state.entities.len();
+        let entity = usize::try_from(position).ok().filter(|entity| *entity <= known);
+        let entity = entity.ok_or(DeltaError::UnknownEntity(position))?;
+        if entity == known {
+            if known >= ENTITIES_PER_STREAM {
+                return Err(DeltaError::TooManyEntities);
+            }
+            let named = take_name(reader)?;
+            self.state.entities.push(named);
         }
-        let entity = self.entities.get_mut(index).ok_or(DeltaError::UnknownEntity(position))?;
-        take_codes(input, entity)?;
-        let metrics = entity.kind.metrics();
-        let values = entity.codes.iter().zip(metrics);
-        let values = values.map(|(code, metric)| code.map(|code| metric.resolution.decode(code)));
-        Ok(Row { kind: entity.kind, key: entity.key.clone(), values: values.collect() })
+        Ok(entity)
+    }
+
+    fn row(&mut self, reader: &mut Reader<'_>, entity: usize) -> Option<Row> {
+        let kind = self.state.entities.get(entity)?.kind;
+        let mut codes = vec![None; kind.metrics().len()];
+        self.state.codes(reader, entity, &mut codes);
+        let values = codes.into_iter().zip(kind.metrics());
+        let values = values.map(|(code, metric)| code.map(|code| metric.resolution.decode(code))).collect();
+        Some(Row { kind, key: self.state.entities.get(entity)?.key.clone(), values })
     }
 }
 
-fn new_entity(index: usize, input: &mut Input<'_>) -> Result<Entity, DeltaError> {
-    if index >= ENTITIES_PER_STREAM {
-        return Err(DeltaError::TooManyEntities);
-    }
-    let byte = input.byte("an entity's kind")?;
+fn take_name(reader: &mut Reader<'_>) -> Result<Entity, DeltaError> {
+    let byte = reader.raw(8, 0) as u8;
     let kind = EntityKind::from_wire(byte).ok_or(DeltaError::UnknownKind(byte))?;
-    let length = input.unsigned("an entity's key")?;
+    let length = reader.raw(16, 0);
     if length > ENTITY_KEY_BYTES as u64 {
         return Err(DeltaError::KeyTooLong(length));
     }
-    let key = input.take(length as usize, "an entity's key")?;
-    let key = std::str::from_utf8(key).map_err(|_| DeltaError::KeyNotText)?;
-    Ok(Entity { kind, key: key.to_owned(), codes: vec![None; kind.metrics().len()] })
-}
-
-fn take_codes(input: &mut Input<'_>, entity: &mut Entity) -> Result<(), DeltaError> {
-    let metrics = entity.codes.len();
-    let bitmap = input.take(metrics.div_ceil(8), "a row's bitmap")?;
-    for position in 0..bitmap.len() * 8 {
-        if bitmap[position / 8] & (1 << (position % 8)) == 0 {
-            continue;
-        }
-        let Some(last) = entity.codes.get_mut(position) else {
-            return Err(DeltaError::UnknownMetric(entity.kind.name()));
-        };
-        let difference = input.signed("a value")?;
-        *last = match *last {
-            None => Some(difference),
-            Some(_) if difference == 0 => None,
-            Some(code) => Some(code.wrapping_add(difference)),
-        };
-    }
-    Ok(())
-}
-
-fn put_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn put_signed(out: &mut Vec<u8>, value: i64) {
-    put_unsigned(out, ((value << 1) ^ (value >> 63)) as u64);
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], DeltaError> {
-        let (head, tail) = self.0.split_at_checked(count).ok_or(DeltaError::Truncated(what))?;
-        self.0 = tail;
-        Ok(head)
-    }
-
-    fn byte(&mut self, what: &'static str) -> Result<u8, DeltaError> {
-        Ok(self.take(1, what)?[0])
-    }
-
-    fn unsigned(&mut self, what: &'static str) -> Result<u64, DeltaError> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte(what)?;
-            if shift == 63 && byte > 1 {
-                return Err(DeltaError::Overlong);
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(DeltaError::Overlong)
-    }
-
-    fn signed(&mut self, what: &'static str) -> Result<i64, DeltaError> {
-        let value = self.unsigned(what)?;
-        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
-    }
+    let key = (0..length).map(|_| reader.raw(8, 0) as u8).collect();
+    let key = String::from_utf8(key).map_err(|_| DeltaError::KeyNotText)?;
+    Ok(Entity::new(kind, key))
 }
 
 #[cfg(test)]

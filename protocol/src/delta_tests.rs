@@ -44,22 +44,52 @@ proptest! {
             }
         }
     }
-
-    #[test]
-    fn a_cut_batch_is_an_error(rows in proptest::collection::vec(any_row(), 1..6), cut in any::<prop::sample::Index>()) {
-        let bytes = Encoder::default().encode(5_000, &rows).expect("within bounds");
-        let cut = cut.index(bytes.len());
-        prop_assert!(Decoder::default().decode(&bytes[..cut]).is_err());
-    }
 }
 
 #[test]
-fn an_unchanged_row_costs_its_bitmap() {
-    let row = GpuSample { utilization_percent: Some(97.0), ..Default::default() }.row("GPU-1");
+fn rows_that_do_not_change_cost_next_to_nothing() {
+    let rows: Vec<_> = (0..100)
+        .map(|gpu| GpuSample { utilization_percent: Some(97.0), ..Default::default() }.row(format!("GPU-{gpu}")))
+        .collect();
     let mut encoder = Encoder::default();
-    encoder.encode(5_000, std::slice::from_ref(&row)).expect("first");
-    let again = encoder.encode(10_000, &[row]).expect("second");
-    assert_eq!(again.len(), 2 + 1 + 1 + 4, "tick, count, entity, bitmap of 30 metrics");
+    for tick in 1..20 {
+        encoder.encode(tick * 5_000, &rows).expect("within bounds");
+    }
+    let again = encoder.encode(20 * 5_000, &rows).expect("within bounds");
+    assert!(again.len() <= 24, "{} bytes for 100 rows of 30 metrics", again.len());
+}
+
+#[test]
+fn busy_containers_cost_about_a_byte_a_value() {
+    let mut encoder = Encoder::default();
+    let mut random = 1_u64;
+    let mut noise = |around: f64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        around * (0.8 + 0.4 * (random >> 40) as f64 / (1_u64 << 24) as f64)
+    };
+    let mut bytes = 0;
+    for tick in 1..=60 {
+        let rows: Vec<_> = (0..25)
+            .map(|number| {
+                let sample = ContainerSample {
+                    cpu_percent: Some(noise(8.0)),
+                    memory_used_bytes: Some(noise(40e6)),
+                    memory_cache_bytes: Some(120e6),
+                    receive_bytes_per_second: Some(noise(90_000.0)),
+                    transmit_bytes_per_second: Some(noise(45_000.0)),
+                    pids: Some(12.0),
+                    ..Default::default()
+                };
+                sample.row(format!("{number:064x}"))
+            })
+            .collect();
+        let batch = encoder.encode(tick * 5_000, &rows).expect("within bounds");
+        if tick > 12 {
+            bytes += batch.len();
+        }
+    }
+    let each = bytes as f64 / (48 * 25 * 6) as f64;
+    assert!(each < 0.85, "{each} bytes a value");
 }
 
 #[test]
@@ -79,13 +109,23 @@ fn wire_bytes_are_pinned() {
     let row = ContainerSample { cpu_percent: Some(12.3), pids: Some(4.0), ..Default::default() }.row("ab");
     let mut encoder = Encoder::default();
     let first = encoder.encode(5_000, std::slice::from_ref(&row)).expect("encodes");
-    assert_eq!(first, [0x90, 0x4e, 1, 0, 8, 2, b'a', b'b', 0x81, 0, 0xfe, 0x0f, 8]);
+    assert_eq!(first, [203, 29, 254, 219, 120, 250, 34, 71, 239, 138, 217, 91]);
 }
 
 #[test]
 fn oversize_claims_are_refused_before_they_cost() {
-    let mut rows = Vec::new();
-    put_signed(&mut rows, 0);
-    put_unsigned(&mut rows, u64::MAX);
-    assert_eq!(Decoder::default().decode(&rows), Err(DeltaError::TooManyRows(u64::MAX)));
+    let mut state = State::default();
+    let mut writer = Writer::new();
+    state.tick(&mut writer, 0);
+    writer.bit(&mut state.same_rows, false);
+    state.numbers.signed(&mut writer, -1);
+    assert_eq!(Decoder::default().decode(&writer.finish()), Err(DeltaError::TooManyRows(u64::MAX)));
+}
+
+#[test]
+fn a_batch_with_bytes_behind_it_is_refused() {
+    let row = ContainerSample { pids: Some(1.0), ..Default::default() }.row("c");
+    let mut bytes = Encoder::default().encode(0, &[row]).expect("encodes");
+    bytes.push(0);
+    assert_eq!(Decoder::default().decode(&bytes), Err(DeltaError::Length));
 }

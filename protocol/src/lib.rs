@@ -20,6 +20,8 @@ pub mod frame;
 pub mod join_token;
 pub mod limits;
 pub mod metric;
+mod model;
+mod range;
 pub mod samples;
 pub mod uplink;
 
