@@ -17,9 +17,12 @@ fn every_second() -> AgentOptions {
 
 async fn host_id(client: &Client, name: &str) -> i64 {
     client
-        .wait("hosts", 20 * SECOND, |hosts| host(hosts, name).filter(|host| host["state"] == "online")?["id"].as_i64())
+        .wait("hosts", 20 * SECOND, |hosts| {
+            let streams = |host: &&Value| host["state"] == "online" && host["summary"]["cpu_percent"].is_number();
+            host(hosts, name).filter(streams)?["id"].as_i64()
+        })
         .await
-        .expect("online")
+        .expect("online, with numbers of its own")
 }
 
 fn host<'a>(hosts: &'a Value, name: &str) -> Option<&'a Value> {
