@@ -102,7 +102,7 @@ fn uplink_faults() -> Vec<(Vec<u8>, &'static str)> {
         (vec![0x80, 0, 0, 3, 1, 2, 3], "damaged"),
         (frame(&Uplink::Events(1, vec![])), "does not begin with a begin frame"),
         (begin(Class::Live, 7), "which the hello does not name"),
-        (bad_delta, "longer than 64 bits"),
+        (bad_delta, "shorter or longer than its rows"),
         (wrong_class, "events came on the stream of Live"),
     ]
 }
