@@ -21,7 +21,7 @@ pub struct Beside {
 /// The document of a container.
 #[must_use]
 pub fn of(found: &Inspection, beside: Beside, observed_ms: i64) -> Document {
-    let label = |key: &str| found.labels.get(key).map(|value| text(&mask::label(key, value)));
+    let label = |key: &str| found.labels.get(key).map(|value| text(&mask::label(key, &mask::plain(value.as_bytes()))));
     let body = ContainerDocument {
         id: found.id.to_string(),
         name: text(&found.name),
@@ -113,12 +113,14 @@ mod tests {
         let long = "x ".repeat(2_000);
         let found = found(&[
             ("com.docker.compose.project", "comfyume"),
+            ("com.docker.compose.service", "a to\u{202e}ken=abc123"),
             ("app.password", "hunter2"),
             ("note", "\u{1b}[31m<b>red</b> token=abc123\u{202e}"),
             ("long", &long),
         ]);
         let body = body(&found);
         assert_eq!(body.compose_project.as_deref(), Some("comfyume"));
+        assert_eq!(body.compose_service.as_deref(), Some("a token=***"));
         assert_eq!(body.labels["app.password"], "***");
         assert_eq!(body.labels["note"], "<b>red</b> token=***");
         assert_eq!(body.labels["long"].chars().count(), TEXT_CHARS);
