@@ -20,6 +20,8 @@ pub struct DeathNews {
     pub at_ms: i64,
     pub exit_code: Option<i64>,
     pub deliberate: bool,
+    /// Out of memory was said before it; a restart forgets that before the death is told.
+    pub oom: bool,
     pub turn: Option<Turn>,
 }
 
@@ -72,7 +74,7 @@ impl Known {
             Some(RestartPolicy::No) | None => Policy::None,
         };
         let turn = self.crash_loop.died(Death { at_ms, exit_code, deliberate, policy });
-        DeathNews { id: id.clone(), name: name.to_owned(), at_ms, exit_code, deliberate, turn }
+        DeathNews { id: id.clone(), name: name.to_owned(), at_ms, exit_code, deliberate, oom: self.oom, turn }
     }
 
     /// A death that Docker knows of and no event told.

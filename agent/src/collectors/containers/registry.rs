@@ -23,6 +23,8 @@ pub struct Outcome {
     pub documents: Vec<Document>,
     /// Inspect these.
     pub look: Vec<ContainerId>,
+    /// These are gone: an answer about them that is still on its way is to be dropped.
+    pub gone: Vec<ContainerId>,
     /// Get the last lines, shortly, then call [`Registry::told`].
     pub death: Option<DeathNews>,
 }
@@ -109,13 +111,15 @@ impl Registry {
     }
 
     fn removed(&mut self, id: &ContainerId, name: &str, at_ms: i64) -> Outcome {
-        let Some(mut known) = self.known.remove(id) else { return Outcome::default() };
+        let gone = vec![id.clone()];
+        let Some(mut known) = self.known.remove(id) else { return Outcome { gone, ..Outcome::default() } };
         self.names.remove(id.as_str());
         let ended = known.crash_loop.end().map(|_| Fact::CrashLoopEnded);
         let facts = ended.into_iter().chain([Fact::ContainerRemoved]);
         Outcome {
             events: facts.map(|fact| events::event(id.as_str(), name, at_ms, fact, false)).collect(),
             documents: vec![document::gone(id.as_str(), at_ms)],
+            gone,
             ..Outcome::default()
         }
     }
@@ -124,7 +128,9 @@ impl Registry {
     pub fn told(&mut self, death: &DeathNews, last_lines: Vec<String>) -> Outcome {
         let mut outcome = Outcome::default();
         let known = self.known.get_mut(&death.id);
-        let oom_killed = death.exit_code == Some(137) && known.as_ref().is_some_and(|known| known.oom);
+        // Said before the death, or just after it and before the container was started again.
+        let out_of_memory = death.oom || known.as_ref().is_some_and(|known| known.oom);
+        let oom_killed = death.exit_code == Some(137) && out_of_memory;
         let died = Fact::ContainerDied { exit_code: death.exit_code, oom_killed, last_lines: last_lines.clone() };
         let event = |fact, deliberate| events::event(death.id.as_str(), &death.name, death.at_ms, fact, deliberate);
         outcome.events.push(event(died, death.deliberate));
@@ -178,6 +184,7 @@ impl Registry {
             let gone = self.removed(&id, &name, now_ms);
             outcome.events.extend(gone.events);
             outcome.documents.extend(gone.documents);
+            outcome.gone.extend(gone.gone);
         }
         self.images.retain(|image, _| {
             self.known

@@ -110,6 +110,25 @@ fn out_of_memory_is_known_when_it_comes_before_or_just_after_the_death() {
 }
 
 #[test]
+fn out_of_memory_is_not_forgotten_when_docker_restarts_before_the_death_is_told() {
+    let mut registry = knowing();
+    registry.event(&at(4_999, Change::OutOfMemory));
+    let death = registry.event(&died(5_000, 137)).death.expect("is news");
+    registry.event(&at(5_100, Change::Started));
+    let told = registry.told(&death, Vec::new());
+    assert!(matches!(told.events[0].fact, Fact::ContainerDied { oom_killed: true, .. }));
+}
+
+#[test]
+fn whoever_asked_about_a_removed_container_is_told_to_drop_the_answer() {
+    let removed = at(2_000, Change::Removed);
+    assert_eq!(knowing().event(&removed).gone, [id()]);
+    assert_eq!(registry().event(&removed).gone, [id()], "even if its first answer is still on its way");
+    let mut registry = knowing();
+    assert_eq!(registry.listed(&[], registry.asked(), 2_000, false).gone, [id()]);
+}
+
+#[test]
 fn three_deaths_are_a_crash_loop_whatever_the_state_reads() {
     let mut registry = knowing();
     let mut told = Vec::new();

@@ -218,7 +218,10 @@ impl<'a> Session<'a> {
                 outcome
             }
             Answer::Inspection { id, asked, result } => {
-                self.looking.remove(&id);
+                // Removed meanwhile: the answer would bring it back.
+                if !self.looking.remove(&id) {
+                    return Ok(());
+                }
                 match result {
                     Ok(found) => registry.inspected(*found, asked, now_ms, self.watcher.gap),
                     Err(error) if error.ends_session() => return Err(error.into()),
@@ -242,6 +245,8 @@ impl<'a> Session<'a> {
 
     async fn say(&mut self, outcome: Outcome) -> Result<(), End> {
         self.due.extend(outcome.look);
+        self.due.retain(|id| !outcome.gone.contains(id));
+        self.looking.retain(|id| !outcome.gone.contains(id));
         if let Some(death) = outcome.death {
             self.watcher.untold.push(death.clone());
             let docker = self.docker.clone();
