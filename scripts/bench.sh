@@ -11,7 +11,7 @@ for program in dockerd docker prometheus-node-exporter; do
 done
 # The agent as it ships: with its own features only.
 cargo build --release --locked -p fleetlight-agent
-cp target/release/fleetlight-agent target/release/fleetlight-agent.shipped
+cp ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped
 cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
-mv target/release/fleetlight-agent.shipped target/release/fleetlight-agent
-exec target/release/bench
+mv ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent
+exec ${CARGO_TARGET_DIR:-target}/release/bench

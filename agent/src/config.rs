@@ -16,7 +16,7 @@ pub const DEFAULT_FILE: &str = "/etc/fleetlight/agent.toml";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentConfig {
-    /// Key, certificate, spool. Owned by the agent's user, mode 700.
+    /// Key and certificate, the last boot, the controller's last time. Owned by the agent's user, mode 700.
     pub state_dir: PathBuf,
     /// Sampling interval, 1,000–60,000 ms.
     pub interval_ms: u32,
