@@ -126,8 +126,9 @@ impl Store {
         }
         insert_key(&mut transaction, agent_id, key, now_ms).await?;
         sqlx::query(
+            // Whatever the agent renews and never uses, the key that it uses stays.
             "delete from agent_keys where agent_id = $1 and key_hash not in
-             (select key_hash from agent_keys where agent_id = $1 order by number desc limit $2)",
+             (select key_hash from agent_keys where agent_id = $1 order by used_at is null, number desc limit $2)",
         )
         .bind(agent_id)
         .bind(KEYS_PER_AGENT)

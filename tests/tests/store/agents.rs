@@ -137,6 +137,21 @@ async fn a_renewed_key_ends_the_old_one_once_it_is_used() {
 }
 
 #[tokio::test]
+async fn renewals_that_are_never_used_do_not_shut_an_agent_out() {
+    let fixture = Fixture::new().await;
+    let token = fixture.token(None).await;
+    let (agent_id, _) = enrol(&fixture, &token, "alpha", 1).await.expect("enrols");
+    let known = async |number: u8| fixture.store.key_owner([number; 32], NOW_MS).await.expect("asked").is_some();
+    assert!(known(1).await);
+    for number in 2..7 {
+        assert!(fixture.store.add_key(agent_id, key(number), NOW_MS + i64::from(number)).await.expect("renews"));
+    }
+    assert_eq!(fixture.count("agent_keys").await, 4, "bounded");
+    assert!(known(1).await, "the key in use stays");
+    assert!(known(6).await, "so does the newest");
+}
+
+#[tokio::test]
 async fn a_revoked_agent_stays_out() {
     let fixture = Fixture::new().await;
     let token = fixture.token(None).await;
