@@ -88,7 +88,7 @@ impl HostData {
     /// Lets go of rows from a future that never was: the host's clock ran ahead and was set back to
     /// `tick_ms`. Kept, they would hold up every row until that time has come.
     pub fn forget_future(&mut self, tick_ms: i64, wall_ms: i64) {
-        if self.tick_ms.is_some_and(|newest| newest > wall_ms + CLOCK_OFFSET_MS && newest > tick_ms) {
+        if self.tick_ms.is_some_and(|newest| newest > wall_ms.saturating_add(CLOCK_OFFSET_MS) && newest > tick_ms) {
             self.rows = Entities::default();
             self.tick_ms = None;
         }
@@ -96,7 +96,7 @@ impl HostData {
 
     /// Takes rows that are not older than what is known. Returns whether they were news.
     pub fn take_rows(&mut self, tick_ms: i64, rows: &[Row]) -> bool {
-        if self.tick_ms.is_some_and(|newest| tick_ms < newest - self.row_kept_ms()) {
+        if self.tick_ms.is_some_and(|newest| tick_ms < newest.saturating_sub(self.row_kept_ms())) {
             return false;
         }
         for row in rows {
@@ -113,7 +113,7 @@ impl HostData {
     /// Drops rows whose entity has not been sampled for some ticks of the slowest collector.
     pub fn drop_old_rows(&mut self) {
         if let Some(newest) = self.tick_ms {
-            let oldest = newest - self.row_kept_ms();
+            let oldest = newest.saturating_sub(self.row_kept_ms());
             self.rows.retain(|row| row.tick_ms >= oldest);
         }
     }

@@ -140,3 +140,40 @@ fn the_summary_says_what_the_overview_shows() {
     let counts = summary.containers;
     assert_eq!((counts.running, counts.total, counts.crash_loops, counts.unhealthy), (2, 4, 1, 1));
 }
+
+#[test]
+fn no_time_that_an_agent_sends_overflows() {
+    let extremes = [i64::MIN, -1, 0, i64::MAX];
+    for (first, second) in extremes.iter().flat_map(|first| extremes.map(|second| (*first, second))) {
+        let mut record = HostRecord::new(1);
+        record.name = Some("alpha".into());
+        record.presence.clock_offset_ms = Some(first);
+        let data = &mut record.data;
+        for (seq, at_ms) in [first, second].into_iter().enumerate() {
+            data.forget_future(at_ms, i64::MAX);
+            data.take_rows(at_ms, &[CoreSample::default().row("cpu0")]);
+            data.drop_old_rows();
+            let exited = container(|container| {
+                container.state = ContainerState::Exited;
+                container.exit_code = Some(1);
+                container.finished_ms = Some(at_ms);
+            });
+            data.take_document(&document(EntityKind::Container, "c0", at_ms, exited));
+            let fact = Fact::Xid { code: 79, meaning: String::new() };
+            let event = Event {
+                id: Uuid::from_u128(seq as u128),
+                at_ms,
+                severity: EventSeverity::Crit,
+                kind: EntityKind::Gpu,
+                key: "g0".into(),
+                subject: String::new(),
+                fact,
+            };
+            data.take_event(1, &event);
+        }
+        for wall_ms in [first, second, 1_700_000_000_000] {
+            let host = record.view(Now { at: tokio::time::Instant::now(), wall_ms }).expect("it has a name");
+            assert_eq!(host.clock_offset_ms, Some(first));
+        }
+    }
+}

@@ -101,8 +101,11 @@ impl Found {
         if let Some(percent) = share(used, total).filter(|percent| *percent >= MEMORY_WARN_PERCENT) {
             self.add(Warn, host, "memory", format!("{percent:.0} % of the memory is in use"));
         }
-        if let Some(offset) = presence.clock_offset_ms.filter(|offset| offset.abs() > CLOCK_OFFSET_MS) {
-            let (seconds, way) = (offset.abs() as f64 / 1_000.0, if offset > 0 { "ahead of" } else { "behind" });
+        if let Some(offset) =
+            presence.clock_offset_ms.filter(|offset| offset.unsigned_abs() > CLOCK_OFFSET_MS.unsigned_abs())
+        {
+            let (seconds, way) =
+                (offset.unsigned_abs() as f64 / 1_000.0, if offset > 0 { "ahead of" } else { "behind" });
             self.add(Warn, host, "clock", format!("its clock is {seconds:.1} s {way} the controller's; set up NTP"));
         }
     }
@@ -133,7 +136,7 @@ impl Found {
             self.add(Warn, entity, name, "its health check fails");
         }
         let ended = matches!(container.state, ContainerState::Exited | ContainerState::Dead);
-        let recent = container.finished_ms.filter(|finished| self.now_ms - finished < EXIT_IS_RECENT_MS);
+        let recent = container.finished_ms.filter(|finished| self.now_ms.saturating_sub(*finished) < EXIT_IS_RECENT_MS);
         if let (true, Some(finished_ms), Some(code)) = (ended, recent, container.exit_code)
             && (container.oom_killed || !stopped_from_outside(code))
         {
@@ -208,7 +211,7 @@ impl Found {
         for view in &data.events {
             let event = &view.event;
             let Fact::Xid { code, meaning } = &event.fact else { continue };
-            if self.now_ms - event.at_ms >= XID_IS_RECENT_MS {
+            if self.now_ms.saturating_sub(event.at_ms) >= XID_IS_RECENT_MS {
                 continue;
             }
             let severity = if event.severity == EventSeverity::Crit { Crit } else { Warn };
