@@ -2,7 +2,7 @@
 
 use super::flush::{Batch, Data};
 use super::{Store, StoreError, doing, storable, untagged};
-use crate::limits::{CONFIRM_AFTER, TICK_AHEAD};
+use crate::limits::CONFIRM_AFTER;
 use fleetlight_protocol::document::{Body, Document, fingerprint};
 use fleetlight_protocol::samples::EntityKind;
 use serde_json::Value;
@@ -54,9 +54,9 @@ pub async fn put<'a>(
 }
 
 /// A document describes the present: where the host's clock cannot be right, it is true from its arrival on.
+/// Never later: after a clock that ran ahead is set right, what comes next would look old.
 fn believable(observed_ms: i64, received_ms: i64) -> i64 {
-    let ahead = TICK_AHEAD.as_millis() as i64;
-    if (0..=received_ms.saturating_add(ahead)).contains(&observed_ms) { observed_ms } else { received_ms }
+    if (0..=received_ms).contains(&observed_ms) { observed_ms } else { received_ms }
 }
 
 /// The body as people read it in the table: without the enum's outer name, which the kind gives.
@@ -203,6 +203,7 @@ mod tests {
     #[test]
     fn impossible_times_become_the_arrival() {
         assert_eq!(believable(5_000, 9_000), 5_000, "old news is news");
+        assert_eq!(believable(9_001, 9_000), 9_000, "a clock that is a little ahead");
         assert_eq!(believable(i64::MAX, 9_000), 9_000);
         assert_eq!(believable(-1, 9_000), 9_000);
     }
