@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 /// Pause after a failed accept: the process is out of file descriptors, and trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Characters of the name that a refused host claims, in the log: anybody may send one, of any length.
+const LOGGED_NAME_CHARS: usize = 64;
+
 /// What went wrong before an answer could be given.
 #[derive(Debug, thiserror::Error)]
 enum EnrolError {
@@ -83,7 +86,7 @@ async fn one<D: Directory>(
     _pass: Pass,
     gate: Gate,
 ) {
-    let result = timeout(ENROL_WAIT, answer(stream, peer, acceptor, directory.as_ref())).await;
+    let result = timeout(ENROL_WAIT, answer(stream, peer, acceptor, directory.as_ref(), &gate)).await;
     if let Err(error) = result.unwrap_or(Err(EnrolError::Late))
         && gate.may_log(peer.ip())
     {
@@ -96,24 +99,28 @@ async fn answer<D: Directory>(
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     directory: &D,
+    gate: &Gate,
 ) -> Result<(), EnrolError> {
     let mut stream = acceptor.accept(stream).await?;
     let response = match request(&mut stream).await? {
         Ok(request) => {
-            let hostname = request.hostname.clone();
+            let hostname: String = request.hostname.chars().take(LOGGED_NAME_CHARS).collect();
             let response = directory.enrol(request, peer).await;
             match &response {
                 EnrolResponse::Enrolled(enrolled) => {
                     tracing::info!(%peer, host = enrolled.host_name, agent = %enrolled.agent_id, "host enrolled");
                 }
-                EnrolResponse::Refused(refusal) => {
+                EnrolResponse::Refused(refusal) if gate.may_log(peer.ip()) => {
                     tracing::warn!(%peer, hostname, reason = %refusal, "enrolment refused");
                 }
+                EnrolResponse::Refused(_) => {}
             }
             response
         }
         Err(reason) => {
-            tracing::warn!(%peer, reason, "enrolment refused: the request breaks the protocol");
+            if gate.may_log(peer.ip()) {
+                tracing::warn!(%peer, reason, "enrolment refused: the request breaks the protocol");
+            }
             EnrolResponse::Refused(Refusal {
                 code: RefusalCode::Malformed,
                 message: format!("the request breaks the protocol: {reason}"),
