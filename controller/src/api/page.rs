@@ -61,7 +61,7 @@ fn not_built(dir: &str) -> Response {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Fleetlight</title>\n\
          <h1>Fleetlight runs, but its page is not built</h1>\n\
          <p>There is no index.html in <code>{dir}</code>.</p>\n\
-         <p>In the source folder run <code>make page</code> (it needs npm: <code>apt-get install npm</code>), then \
+         <p>In the source folder run <code>make up</code> (it needs npm: <code>apt-get install npm</code>), then \
          load this page again. Or set <code>dashboard_dir</code> to a built page.</p>\n\
          <p>Agents are served and their data is kept in the meantime; the API under <code>/admin/api</code> works.</p>\n"
     );

@@ -28,7 +28,7 @@ async fn without_a_build_the_page_says_what_to_run() {
     let answer = reqwest::get(&site.origin).await.unwrap();
     assert_eq!(answer.status(), 200);
     let text = answer.text().await.unwrap();
-    assert!(text.contains("make page") && text.contains("/nowhere") && !text.contains("<script"), "{text}");
+    assert!(text.contains("make up") && text.contains("/nowhere") && !text.contains("<script"), "{text}");
     site.stop().await;
 }
 
