@@ -165,7 +165,8 @@ mod tests {
         assert!(fault(vec![Uplink::Begin(stranger)]).contains("epoch"));
         assert!(fault(vec![begin(Class::Facts), Uplink::Samples(1, vec![])]).contains("samples came on"));
         assert!(fault(vec![begin(Class::Live), Uplink::Events(1, vec![])]).contains("events came on"));
-        assert!(fault(vec![begin(Class::Live), Uplink::Samples(1, vec![7])]).contains("ends in the middle"));
+        let ragged = Uplink::Samples(1, vec![0xff; 40]);
+        assert!(fault(vec![begin(Class::Live), ragged]).contains("shorter or longer"));
         assert!(fault(vec![begin(Class::Facts), Uplink::Evicted(2, 1)]).contains("backwards"));
         assert!(fault(vec![begin(Class::Facts), Uplink::Evicted(2, u64::MAX)]).contains("out of range"));
     }
