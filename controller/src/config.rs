@@ -3,6 +3,8 @@
 //! The only module that knows figment. Unknown keys and values out of range are refused with
 //! their place and what is allowed, before anything starts.
 
+use crate::api::settings::{Sites, WebError};
+use crate::api::{TlsFiles, WebSettings};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -93,16 +95,27 @@ impl ControllerConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        if !self.web_listen.ip().is_loopback() && self.web_tls.is_none() && self.trusted_proxy.is_none() {
-            return Err((
-                "web_listen",
-                format!(
-                    "{} is not a loopback address, and passwords would cross the network unencrypted; allowed: a loopback address, or web_tls, or trusted_proxy",
-                    self.web_listen
-                ),
-            ));
+    /// How the page is served.
+    #[must_use]
+    pub fn web_settings(&self) -> WebSettings {
+        WebSettings {
+            listen: self.web_listen,
+            public_url: self.public_url.clone(),
+            tls: self.web_tls.clone().map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
+            trusted_proxy: self.trusted_proxy,
+            dashboard_dir: self.dashboard_dir.clone(),
         }
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        // The page's own judgement, so that what is approved here is not refused at the start.
+        Sites::new(&self.web_settings(), self.web_listen).map_err(|error| {
+            let key = match error {
+                WebError::NoPublicUrl(_) | WebError::PublicUrl(_) | WebError::PublicUrlUnencrypted(_) => "public_url",
+                _ => "web_listen",
+            };
+            (key, error.to_string())
+        })?;
         let endpoint_port = self.public_endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
         if !matches!(endpoint_port, Some((host, Ok(port))) if !host.is_empty() && port > 0) {
             return Err((
@@ -117,11 +130,6 @@ impl ControllerConfig {
                 "database_url",
                 "not a Postgres address; allowed: postgres://user:password@host:port/database".into(),
             ));
-        }
-        if let Some(url) = &self.public_url
-            && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme) && url.len() > scheme.len())
-        {
-            return Err(("public_url", format!("{url:?} is not an address such as \"https://fleet.example.org\"")));
         }
         if let Some(tls) = &self.web_tls {
             for file in [&tls.certificate, &tls.key] {

@@ -23,6 +23,8 @@ fn each_fault_names_key_place_and_what_is_allowed() {
         ("web_listen = 7070", &["web_listen", "fleetlight-controller-config"]),
         ("web_listen = \"localhost\"", &["web_listen", "fleetlight-controller-config"]),
         ("web_listen = \"0.0.0.0:7070\"", &["web_listen", "loopback", "web_tls", "trusted_proxy"]),
+        ("web_listen = \"0.0.0.0:7070\"\ntrusted_proxy = \"192.0.2.1\"", &["public_url", "https://"]),
+        ("public_url = \"https://fleet.example.org/page\"", &["public_url", "without a path"]),
         ("public_endpoint = \"fleet.example.org\"", &["public_endpoint", "host:port"]),
         ("database_url = \"mysql://db\"", &["database_url", "postgres://"]),
         ("public_url = \"fleet.example.org\"", &["public_url", "https://"]),

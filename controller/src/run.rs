@@ -4,7 +4,7 @@
 //! database knows it, then whoever feeds it. Order of stopping: sessions, what they brought, the
 //! page, the database.
 
-use crate::api::{AgentSessions, Joining, Parts, TlsFiles, Web, WebSettings};
+use crate::api::{AgentSessions, Joining, Parts, Web};
 use crate::ca::Authority;
 use crate::config::ControllerConfig;
 use crate::directory::StoreDirectory;
@@ -82,14 +82,7 @@ fn authority(config: &ControllerConfig, clock: &WallClock) -> Result<Authority, 
 
 async fn open(config: &ControllerConfig, authority: &Authority, clock: &WallClock) -> Result<Ports, Failure> {
     let unavailable = |key: &str, error: &dyn std::fmt::Display| Failure::Unavailable(format!("{key}: {error}"));
-    let settings = WebSettings {
-        listen: config.web_listen,
-        public_url: config.public_url.clone(),
-        tls: config.web_tls.clone().map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
-        trusted_proxy: config.trusted_proxy,
-        dashboard_dir: config.dashboard_dir.clone(),
-    };
-    let web = Web::bind(settings).await.map_err(|error| match &error {
+    let web = Web::bind(config.web_settings()).await.map_err(|error| match &error {
         crate::api::settings::WebError::Listen { .. } => Failure::Unavailable(error.to_string()),
         _ => Failure::Config(error.to_string()),
     })?;
