@@ -11,7 +11,6 @@ export class Refusal extends Error {
     super(problem.detail || problem.title || `The controller answered ${status}.`);
     this.status = status;
     this.requestId = /** @type {string | null} */ (problem.request_id ?? null);
-    this.setupRequired = problem.setup_required === true;
   }
 }
 

@@ -3,7 +3,7 @@
 import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import { AgentsPage } from "./agents-page.js";
-import { explain, get, post, Refusal } from "./api.js";
+import { explain, get, post } from "./api.js";
 import { HostPage } from "./host-page.js";
 import { LoginPage, SetupPage, SetupRequired, Unreachable } from "./login-page.js";
 import { Overview } from "./overview.js";
@@ -16,15 +16,15 @@ import { Empty, html } from "./ui.js";
 
 async function openSession() {
   try {
-    const answer = await get("session");
-    catalogue.value = await get("catalogue");
-    session.value = { phase: "open", name: answer.name, error: "" };
-  } catch (error) {
-    if (error instanceof Refusal && error.status === 401) {
-      session.value = { phase: error.setupRequired ? "setup" : "anonymous", name: "", error: "" };
-    } else {
-      session.value = { phase: "failed", name: "", error: explain(error) };
+    const { name, setup_required } = await get("session");
+    if (name === null) {
+      session.value = { phase: setup_required ? "setup" : "anonymous", name: "", error: "" };
+      return;
     }
+    catalogue.value = await get("catalogue");
+    session.value = { phase: "open", name, error: "" };
+  } catch (error) {
+    session.value = { phase: "failed", name: "", error: explain(error) };
   }
 }
 

@@ -102,14 +102,13 @@ async function retry() {
   stopStream();
   lost();
   try {
-    await get(chosen === null ? "session" : `hosts/${chosen}`);
-  } catch (error) {
-    const status = error instanceof Refusal ? error.status : 0;
-    if (status === 401) {
+    if ((await get("session")).name === null) {
       session.value = { phase: "anonymous", name: "", error: "The session has ended. Log in again." };
       return;
     }
-    if (status === 404) leaveMissing();
+    if (chosen !== null) await get(`hosts/${chosen}`);
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 404) leaveMissing();
   }
   retryTimer = setTimeout(open, retryMs);
   retryMs = Math.min(retryMs * 2, RETRY_MOST_MS);

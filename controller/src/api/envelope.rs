@@ -18,8 +18,6 @@ struct Problem<'a> {
     title: &'static str,
     detail: &'a str,
     request_id: &'a str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    setup_required: bool,
 }
 
 /// Runs the call within its bounds and turns any refusal into a problem with the request's id.
@@ -64,7 +62,6 @@ fn problem(error: &ApiError, request_id: &str, refused: &Response) -> Response {
         title: error.status.canonical_reason().unwrap_or("Error"),
         detail: &error.detail,
         request_id,
-        setup_required: error.setup_required,
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = (error.status, Body::from(body)).into_response();

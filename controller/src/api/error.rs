@@ -14,21 +14,20 @@ pub struct ApiError {
     pub status: StatusCode,
     pub detail: String,
     pub retry_after: Option<Duration>,
-    /// Nobody can log in yet: the one-time link comes first.
-    pub setup_required: bool,
     /// For the log only.
     pub cause: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None, setup_required: false, cause: None }
+        Self { status, detail: detail.into(), retry_after: None, cause: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// `setup_required`: nobody can log in yet.
     #[must_use]
     pub fn unauthorized(setup_required: bool) -> Self {
         let detail = if setup_required {
@@ -36,7 +35,7 @@ impl ApiError {
         } else {
             "log in first; the session may have ended"
         };
-        Self { setup_required, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+        Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Self {

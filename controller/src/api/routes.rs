@@ -50,7 +50,7 @@ pub fn routes() -> Vec<Route> {
         route(make.clone(), "/login", Public, post(login::post)),
         route(make.clone(), "/csp-report", Report, post(csp_report::post)),
         route(read.clone(), "/csp-report", Session, get(csp_report::get)),
-        route(read.clone(), "/session", Session, get(session::get)),
+        route(read.clone(), "/session", Public, get(session::get)),
         route(make.clone(), "/logout", Session, post(session::logout)),
         route(read.clone(), "/catalogue", Session, get(catalogue::get)),
         route(read.clone(), "/hosts", Session, get(hosts::list)),

@@ -21,16 +21,30 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// `GET session`.
-#[derive(Debug, Serialize)]
+/// `GET session`: who asks. That nobody is logged in is an answer, no refusal: the page asks before
+/// anything else, and a browser logs each refusal as an error.
+#[derive(Debug, Default, Serialize)]
 pub struct SessionView {
-    name: String,
+    /// Nobody is logged in without it.
+    name: Option<String>,
     /// When it ends whatever happens; unused for twelve hours it ends sooner.
-    expires_ms: i64,
+    expires_ms: Option<i64>,
+    /// Nobody can log in yet: the one-time link comes first.
+    setup_required: bool,
 }
 
-pub async fn get(Extension(session): Extension<WebSession>) -> Json<SessionView> {
-    Json(SessionView { name: session.user_name, expires_ms: session.expires_ms })
+impl SessionView {
+    fn of(name: String, expires_ms: i64) -> Self {
+        Self { name: Some(name), expires_ms: Some(expires_ms), setup_required: false }
+    }
+}
+
+pub async fn get(State(api): State<Api>, request: Request) -> Result<Json<SessionView>, ApiError> {
+    let view = match used(&api, cookie_hash(&request)).await? {
+        Some(session) => SessionView::of(session.user_name, session.expires_ms),
+        None => SessionView { setup_required: setup_required(&api).await?, ..SessionView::default() },
+    };
+    Ok(Json(view))
 }
 
 pub async fn logout(
@@ -53,22 +67,26 @@ pub(super) async fn begin(api: &Api, user: &User, asked: &Asked) -> Result<Respo
     let session = NewWebSession { hash: hash(&secret), user_id: user.id, address: &address, now_ms, expires_ms };
     api.store().begin_web_session(session).await?;
     let cookie = cookie(&asked.site, &secret, SESSION_ABSOLUTE.as_secs())?;
-    let view = SessionView { name: user.name.clone(), expires_ms };
+    let view = SessionView::of(user.name.clone(), expires_ms);
     Ok(([(header::SET_COOKIE, cookie)], Json(view)).into_response())
 }
 
-/// The session of a request's cookie, which counts as its use.
+/// The session of a request's cookie, which counts as its use; refuses without one.
 pub(super) async fn of_request(api: &Api, cookie: Option<[u8; 32]>) -> Result<WebSession, ApiError> {
-    let found = match cookie {
-        Some(hash) => find(api, hash).await?,
-        None => None,
-    };
-    let Some(session) = found else { return Err(ApiError::unauthorized(setup_required(api).await?)) };
+    match used(api, cookie).await? {
+        Some(session) => Ok(session),
+        None => Err(ApiError::unauthorized(setup_required(api).await?)),
+    }
+}
+
+async fn used(api: &Api, cookie: Option<[u8; 32]>) -> Result<Option<WebSession>, ApiError> {
+    let Some(hash) = cookie else { return Ok(None) };
+    let Some(session) = find(api, hash).await? else { return Ok(None) };
     let now_ms = Now::take().wall_ms;
     if now_ms - session.used_ms >= SESSION_TOUCH_EVERY.as_millis() as i64 {
         api.store().touch_web_session(session.hash, now_ms).await?;
     }
-    Ok(session)
+    Ok(Some(session))
 }
 
 /// The session of a hash, unless it has ended; does not count as use.

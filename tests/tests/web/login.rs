@@ -10,15 +10,27 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
+/// What `GET session` says, and what a call that needs a session answers: they must agree.
 async fn session_status(site: &Site, cookie: &str) -> u16 {
-    site.call("GET", "session").header("Cookie", cookie).send().await.unwrap().status().as_u16()
+    let status = site.call("GET", "hosts").header("Cookie", cookie).send().await.unwrap().status().as_u16();
+    let view = session_view(site, cookie).await;
+    assert_eq!((&view["name"] == "admin", view["expires_ms"].is_number()), (status == 200, status == 200), "{view}");
+    status
+}
+
+async fn session_view(site: &Site, cookie: &str) -> Value {
+    let answer = site.call("GET", "session").header("Cookie", cookie).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "that nobody is logged in is an answer");
+    answer.json().await.unwrap()
 }
 
 #[tokio::test]
 async fn the_setup_link_works_once() {
     let site = Site::start().await;
-    let problem: Value = site.call("GET", "session").send().await.unwrap().json().await.unwrap();
-    assert_eq!(problem["setup_required"], true);
+    let nobody = |setup_required: bool| json!({ "name": null, "expires_ms": null, "setup_required": setup_required });
+    assert_eq!(session_view(&site, "").await, nobody(true));
+    let (status, detail) = refusal(site.call("GET", "hosts").send().await.unwrap()).await;
+    assert_eq!((status, detail.contains("one-time link")), (401, true), "{detail}");
     let short = site.post("setup", json!({ "token": site.setup_token(), "password": "short" })).await;
     assert_eq!(refusal(short).await.0, 400);
     assert_eq!(refusal(site.set_password(&"0".repeat(32)).await).await.0, 403);
@@ -27,8 +39,7 @@ async fn the_setup_link_works_once() {
     assert_eq!(session_status(&site, &cookie).await, 200);
     let (status, detail) = refusal(site.set_password(site.setup_token()).await).await;
     assert_eq!((status, detail.contains("used up")), (403, true), "{detail}");
-    let problem: Value = site.call("GET", "session").send().await.unwrap().json().await.unwrap();
-    assert_eq!(problem.get("setup_required"), None);
+    assert_eq!(session_view(&site, "").await, nobody(false));
     site.stop().await;
 }
 
