@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The page in a real Chromium, against a system that `make up` has started afresh; with a steady and a
-# crash-looping container where there is Docker. Screenshots: target/screenshots.
+# The page in a real Chromium, against a system that `make up` has started afresh; with containers that
+# run, die and crash-loop where there is Docker. Screenshots: target/screenshots.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -36,11 +36,14 @@ if docker_start "$folder/docker"; then
   docker image inspect fleetlight-browser:test >/dev/null 2>&1 || docker_runs >/dev/null
   run_container steady no /busybox sleep 3600
   run_container looping always /busybox sh -c '/busybox echo out of luck; exit 3'
-  expected=(--expect "steady-$$" --expect "looping-$$")
+  expected=(--expect "steady-$$" --expect "looping-$$" --docker fleetlight-browser:test)
 else
   say "SKIPPED: containers in the browser: $docker_missing"
   expected=()
 fi
+
+# With the browser's driver, which `make up` alone does not install.
+build_page >/dev/null
 
 export STATE=$folder/state PORT SESSION_PORT
 PORT=$(free_port)
