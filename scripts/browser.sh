@@ -60,5 +60,5 @@ until grep -q 'stop: Ctrl-C' "$folder/up.log"; do
 done
 link=$(grep -o 'http://[^ ]*/#/setup/[^ ]*' "$folder/up.log")
 npm --prefix dashboard-static run --silent e2e -- --url "http://127.0.0.1:$PORT" --setup-link "$link" \
-  --out "$PWD/$(target_dir)/screenshots" --chromium "$(command -v chromium || command -v chromium-browser || command -v google-chrome)" \
+  --out "$PWD/$(target_dir)/screenshots" --chromium "$(find_chromium)" \
   "${expected[@]}"

@@ -15,8 +15,6 @@ readonly purpose=${1:-up}
 # Rust's oldest version that builds us, as Cargo.toml states it.
 rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 readonly rust_needed
-# Debian 12 has it; the page's build script needs no newer one.
-readonly NODE_NEEDED=18
 
 packages=()
 reasons=()
@@ -36,17 +34,14 @@ check_rust() {
   fi
 }
 
-node_suits() {
-  have node && have npm && [ "$(node --version | sed 's/v\([0-9]*\).*/\1/')" -ge "$NODE_NEEDED" ]
-}
-
 look_for_needs() {
   have cc || need "gcc libc6-dev" "compiler and linker for the parts of Rust crates that are C"
   postgres_suits || need "postgresql" "the database; Fleetlight runs a private cluster of its own"
   node_suits || need "nodejs npm" "builds the web page"
   [ "$purpose" = up ] && return
+  have make || need "make" "the README's commands"
   have c++ || need "g++" "libFuzzer, for make fuzz"
-  { have chromium || have chromium-browser || have google-chrome; } ||
+  find_chromium >/dev/null ||
     need "chromium fonts-dejavu-core" "tests of the page in a real browser"
   { have docker && have dockerd; } || need "docker.io" "tests with real containers"
   have fusermount3 || need "fuse3" "tests with a file system that hangs"
@@ -65,16 +60,24 @@ without_system_cluster() {
   trap 'as_root rm -f "$NO_CLUSTER"' EXIT
 }
 
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@"; }
+# A mirror that does not answer must not hold us for ever.
+readonly APT_SECONDS=900
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive timeout --kill-after=10 $APT_SECONDS \
+    apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" </dev/null
+}
+apt_install() { apt install -y --no-install-recommends "$@" >/dev/null; }
 
+# What cannot be installed with the rest must not keep the rest away: whoever needs it says so later.
 install() {
-  local list=("$@")
+  local list=("$@") one
   case " ${list[*]} " in *" postgresql "*) without_system_cluster ;; esac
   apt update >/dev/null || warn "apt-get update failed; going on with the package lists that are there"
-  apt install -y --no-install-recommends "${list[@]}" >/dev/null ||
-    die "apt-get could not install ${list[*]}; its message is above"
+  apt_install "${list[@]}" || for one in "${list[@]}"; do
+    apt_install "$one" || warn "apt-get could not install $one; its message is above"
+  done
   # From Debian 13 on, the client is a package of its own.
-  case " ${list[*]} " in *" docker.io "*) have docker || apt install -y --no-install-recommends docker-cli >/dev/null ;; esac
+  case " ${list[*]} " in *" docker.io "*) have docker || apt_install docker-cli || true ;; esac
 }
 
 # Ends with an error if something is missing that nothing works without.

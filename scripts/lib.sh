@@ -9,6 +9,9 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# A shell that has not read rustup's lines, such as CI's, finds cargo all the same.
+have cargo || PATH=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH
+
 # Where cargo puts what it builds.
 target_dir() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
 
@@ -36,6 +39,15 @@ postgres_suits() {
   major=$("$bin/postgres" --version | sed 's/.*(PostgreSQL) \([0-9]*\).*/\1/')
   [ "$major" -ge 14 ]
 }
+
+# Whether Node.js can build the page and run its tests. Debian 12 has 18; Ubuntu 22.04 only 12.
+readonly NODE_NEEDED=18
+node_suits() {
+  have node && have npm && [ "$(node --version | sed 's/v\([0-9]*\).*/\1/')" -ge "$NODE_NEEDED" ]
+}
+
+# The browser for tests of the page; nothing if there is none.
+find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 
 # Whether something on this machine listens on a port: tcp|udp PORT. Reads the kernel's own table,
 # since a fresh machine has neither ss nor lsof.

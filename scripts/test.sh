@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every test, with a summary at the end. In CI (CI=true) nothing may be skipped, except what needs a
-# physical GPU, and each decoder is fuzzed for 30 s.
+# Every test, with a summary at the end. In CI (CI=true) each decoder is fuzzed for 30 s, too, and
+# nothing may be skipped, except what needs a physical GPU, and advisories where their database
+# cannot be reached.
 #
 # Each step's output is in target/test/<step>.log. A test that cannot run for want of something says
 # so by a line that begins with "SKIPPED: ".
@@ -11,14 +12,20 @@ cd "$(dirname "$0")/.."
 logs=$(target_dir)/test
 readonly logs
 readonly FUZZ_SECONDS=30
+# Four times what the longest step takes on two cores; one that hangs is ended, and named.
+readonly STEP_SECONDS=1500
+# For a step to clean up in: daemons and mounts of its own.
+readonly CLEAN_SECONDS=60
 # Lines of a failed step that the terminal gets; the log has the rest.
 readonly TAIL_LINES=80
 
 passed=0
 failed=0
 failures=()
+doing='the installation of what is missing'
 
 main() {
+  trap ended_early EXIT
   scripts/install-needs.sh test
   rm -rf "$logs"
   mkdir -p "$logs"
@@ -28,9 +35,13 @@ main() {
   step lints cargo clippy --workspace --all-targets --locked -- -D warnings
   page
   step build cargo build --workspace --all-targets --locked
-  if [ "${failures[*]:-}" = "" ] || [ -x "$(target_dir)/debug/fleetlight-controller" ]; then rust; fi
-  if have node; then step make-up node --test scripts/up.test.mjs; fi
-  browser
+  if has_failed build; then
+    skip "tests of Rust, of make up and in the browser: the build failed"
+  else
+    rust
+    make_up
+    browser
+  fi
   policy
   if [ "${CI:-}" = true ]; then step fuzz scripts/fuzz.sh $FUZZ_SECONDS; fi
   summary
@@ -38,18 +49,24 @@ main() {
 
 # step NAME COMMAND…: runs it with its output in a log, and counts it: its tests, or itself.
 step() {
-  local name=$1 log=$logs/$1.log start=$SECONDS code=0
+  local name=$1 log=$logs/$1.log start=$SECONDS code=0 why=''
   shift
-  "$@" </dev/null >"$log" 2>&1 || code=$?
+  doing="the step $name"
+  # Said first, so that a run that is cut off shows where.
+  say "        $name: $*"
+  timeout --kill-after=$CLEAN_SECONDS $STEP_SECONDS "$@" </dev/null >"$log" 2>&1 || code=$?
   count "$log" "$code"
   if [ $code -eq 0 ]; then
     say "ok      $name ($((SECONDS - start)) s)"
     return
   fi
   failures+=("$name")
-  say "FAILED  $name ($((SECONDS - start)) s): $*; the end of $log:"
+  case $code in 124 | 137) why=", ended after $STEP_SECONDS s" ;; esac
+  say "FAILED  $name ($((SECONDS - start)) s, exit code $code$why): $*; the end of $log:"
   tail -n $TAIL_LINES "$log"
 }
+
+has_failed() { case " ${failures[*]:-} " in *" $1 "*) ;; *) return 1 ;; esac }
 
 skip() { printf 'SKIPPED: %s\n' "$1" >>"$logs/skipped.log"; }
 
@@ -74,18 +91,22 @@ count() {
 
 # The page's own checks; its build comes first, since the whole-system tests look at it.
 page() {
-  if ! have npm; then
-    skip "checks and tests of the page: npm is missing"
+  if ! node_suits; then
+    skip "checks and tests of the page: Node.js $NODE_NEEDED or later, or npm, is missing"
     return
   fi
-  step page-build build_page
+  step page-build bash -c 'set -euo pipefail; . scripts/lib.sh; build_page'
   step page-types npm --prefix dashboard-static run check
   step page-lint npm --prefix dashboard-static run lint
   step page-tests npm --prefix dashboard-static test
 }
 
 # Units, then the whole system, one test at a time: those measure delays, and would disturb each other.
+#
+# Both choose from the whole workspace: without one of its members, crates have fewer features, and
+# cargo would build half of them a second time.
 rust() {
+  local units system
   # Root's tests start a daemon of their own, which they may stop; others use the one that runs.
   if [ "$(id -u)" != 0 ] && [ -w /var/run/docker.sock ]; then export FLEETLIGHT_TEST_DOCKER=unix:///var/run/docker.sock; fi
   if have cargo-nextest; then
@@ -94,17 +115,40 @@ rust() {
     step system cargo nextest run --workspace --locked --no-fail-fast --success-output final --test-threads 1 \
       -E 'package(fleetlight-tests)'
   else
-    step units cargo test --workspace --exclude fleetlight-tests --lib --bins --tests --locked --no-fail-fast -- --show-output
-    step system cargo test -p fleetlight-tests --lib --tests --locked --no-fail-fast -- --show-output --test-threads 1
+    mapfile -t units < <(test_options protocol agent controller)
+    mapfile -t system < <(test_options tests)
+    step units cargo test --workspace --lib --bins "${units[@]}" --locked --no-fail-fast -- --show-output
+    step system cargo test --workspace "${system[@]}" --locked --no-fail-fast -- --show-output --test-threads 1
   fi
   step documentation cargo test --workspace --doc --locked
 }
 
+# Options that choose all tests in the folders `tests` of some members.
+test_options() {
+  local member place
+  for member in "$@"; do
+    for place in "$member"/tests/*.rs "$member"/tests/*/main.rs; do
+      [ -e "$place" ] || continue
+      place=${place%/main.rs}
+      printf '%s\n' --test "$(basename "$place" .rs)"
+    done
+  done
+}
+
+# `make up` as a newcomer meets it.
+make_up() {
+  if node_suits; then
+    step make-up node --test scripts/up.test.mjs
+  else
+    skip "make up: its test needs Node.js $NODE_NEEDED or later"
+  fi
+}
+
 # The page in a browser, on a system that runs.
 browser() {
-  if ! have npm; then
-    skip "the page in a browser: npm is missing"
-  elif ! { have chromium || have chromium-browser || have google-chrome; }; then
+  if ! node_suits; then
+    skip "the page in a browser: Node.js $NODE_NEEDED or later, or npm, is missing"
+  elif ! find_chromium >/dev/null; then
     skip "the page in a browser: Chromium is missing (package chromium)"
   else
     step browser scripts/browser.sh
@@ -120,31 +164,46 @@ policy() {
     return
   fi
   step policy "$deny" check licenses bans sources
-  if "$deny" check advisories >"$logs/advisories.log" 2>&1; then
-    step advisories true
+  if GIT_TERMINAL_PROMPT=0 timeout $STEP_SECONDS "$deny" check advisories >"$logs/advisories.log" 2>&1 </dev/null; then
+    step advisories cat "$logs/advisories.log"
   elif grep -q 'failed to fetch advisory database' "$logs/advisories.log"; then
-    say "note    advisories: their database cannot be reached from here"
+    skip "advisories: their database cannot be reached from here"
   else
     step advisories "$deny" check advisories
   fi
 }
 
+# What was skipped, each once. Finding none is no failure.
+skipped_in() {
+  { cat "$@" 2>/dev/null || true; } | { grep -aE '^ *SKIPPED: ' || true; } | sed 's/^ *//' | sort -u
+}
+
 summary() {
   local skipped=() excused=0 line
+  doing='the summary'
+  mapfile -t skipped < <(skipped_in "$logs"/*.log)
   # A skipped test in Rust returns like a passed one.
-  mapfile -t skipped < <(cat "$logs"/*.log | grep -oa 'SKIPPED: .*' | sort -u)
-  passed=$((passed - $(cat "$logs"/{units,system}.log 2>/dev/null | grep -oa 'SKIPPED: .*' | sort -u | wc -l)))
+  passed=$((passed - $(skipped_in "$logs"/{units,system}.log | wc -l)))
   say ""
-  for line in "${skipped[@]}"; do
+  for line in ${skipped[@]+"${skipped[@]}"}; do
     say "$line"
-    case $line in *"NVIDIA GPU"* | *"physical GPU"*) excused=$((excused + 1)) ;; esac
+    case $line in
+      *"NVIDIA GPU"* | *"physical GPU"* | "SKIPPED: advisories: "*) excused=$((excused + 1)) ;;
+    esac
   done
   [ ${#failures[@]} -eq 0 ] || say "failed steps: ${failures[*]}"
-  say "$passed passed, $failed failed, ${#skipped[@]} skipped"
+  say "$passed passed, $failed failed, ${#skipped[@]} skipped, in $((SECONDS / 60)) min"
+  trap - EXIT
   [ ${#failures[@]} -eq 0 ] || exit 1
   if [ "${CI:-}" = true ] && [ ${#skipped[@]} -gt $excused ]; then
-    die "in CI nothing may be skipped, except what needs a physical GPU"
+    die "in CI nothing may be skipped, except what needs a physical GPU, and advisories that cannot be reached"
   fi
+}
+
+# However it ends, it says so.
+ended_early() {
+  local code=$?
+  say "FAILED  the tests ended early, at $doing, with exit code $code"
 }
 
 main

@@ -65,8 +65,8 @@ build() {
   [ "$profile" = dev ] && folder=debug
   binaries=$(target_dir)/$folder
   page=$PWD/dashboard-static/dist
-  if ! { have node && have npm; }; then
-    plain_page "Node.js or npm is missing, or too old. Install them, then start again:" "sudo apt-get install nodejs npm"
+  if ! node_suits; then
+    plain_page "Node.js $NODE_NEEDED or later, or npm, is missing. Install them (nodejs.org has what this system's packages lack), then start again:" "sudo apt-get install nodejs npm"
   elif say "Building the page" && ! build_page dev >/dev/null; then
     plain_page "npm says why on the terminal; often the network was away. Mend that, then start again:"
   fi

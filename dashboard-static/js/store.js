@@ -61,7 +61,7 @@ function order(entry) {
 
 /** Worst first, then by name: as the controller sorts them. @param {Host[]} list */
 export function worstFirst(list) {
-  return list.toSorted((a, b) => {
+  return [...list].sort((a, b) => {
     const [left, right] = [order(a), order(b)];
     return (left[0] ?? 0) - (right[0] ?? 0) || (left[1] ?? 0) - (right[1] ?? 0) || a.name.localeCompare(b.name);
   });

@@ -81,7 +81,7 @@ export function sorted(rows, columns, chosen) {
   const column = columns.find((one) => one.name === (up ? chosen.slice(1) : chosen));
   const by = column?.sort;
   if (!by) return rows;
-  return rows.toSorted((a, b) => (up ? -1 : 1) * compare(by(a), by(b)));
+  return [...rows].sort((a, b) => (up ? -1 : 1) * compare(by(a), by(b)));
 }
 
 /** Large numbers and early letters first; what is not known comes last. @param {number | string | null | undefined} a @param {number | string | null | undefined} b */

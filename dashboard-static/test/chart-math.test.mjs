@@ -13,7 +13,7 @@ test("a scale ends at a round number above the data", () => {
 
 test("labels stand apart, in the order of their lines, and inside", () => {
   const tops = spread([50, 51, 10, 99], 15, 100);
-  const order = tops.toSorted((a, b) => a - b);
+  const order = [...tops].sort((a, b) => a - b);
   for (let at = 1; at < order.length; at += 1) assert.ok(order[at] - order[at - 1] >= 15, String(order));
   assert.ok(Math.max(...tops) <= 85);
   assert.ok(tops[2] < tops[0] && tops[0] < tops[1] && tops[1] < tops[3]);
