@@ -19,7 +19,7 @@ pub const DEFAULT_INTERVAL_MS: u32 = 5_000;
 /// Hosts in the live view, ten times the largest fleet aimed at; beyond it a host is not shown, and logged.
 pub const HOSTS: usize = 10_000;
 
-/// Rows, and as many documents, kept of one host; one codec stream names no more. Further ones are not shown.
+/// Rows, and as many documents, kept of one host; one codec stream names no more. Further ones are left out.
 pub const ENTITIES_PER_HOST: usize = fleetlight_protocol::limits::ENTITIES_PER_STREAM;
 
 /// Recent events kept of one host: enough for an hour of Xids and to notice repeats; the oldest go first.
@@ -211,13 +211,14 @@ pub const STORE_ACQUIRE_WAIT: Duration = Duration::from_secs(5);
 /// One flush takes milliseconds; a busy disk, seconds. Beyond it the connection is given up and the
 /// flush tried again: the ledger knows if it had been committed after all.
 pub const FLUSH_WAIT: Duration = Duration::from_secs(30);
-/// Entities whose numbers are remembered: 1,000 hosts with 300 each at some 100 bytes. Full: all are
-/// forgotten and asked again.
+/// Entities whose numbers are remembered: 1,000 hosts with 300 each at some 100 bytes. Full: those that were not in
+/// use while half of it filled are forgotten, and asked again.
 pub const ENTITIES_KNOWN: usize = 300_000;
 /// How often numbering starts over when other transactions number the same entities.
 pub const ENTITY_ROUNDS: usize = 5;
-/// Gaps that one agent's epoch may leave: history fills in behind the newest, so honest ones leave a
-/// few. Beyond it batches are withheld, and the agent sends them again.
+/// Intervals of one agent's epoch, some 80 kB that each of its flushes reads and writes: facts that go ahead of
+/// a long history leave one each. Full: batches that lie at no interval's edge are not acked, and the agent is
+/// asked to connect again and send them, once what it sent has closed gaps.
 pub const LEDGER_INTERVALS: usize = 4_096;
 /// How long samples stay in the hot tables. Older ones that arrive are counted in quarantine.
 pub const HOT_RETENTION: Duration = Duration::from_secs(48 * 3600);
@@ -236,6 +237,8 @@ pub const PARTITION_MAKE_WAIT: Duration = Duration::from_secs(5);
 pub const PARTITION_DROP_WAIT: Duration = Duration::from_secs(2);
 /// Partitions made ahead: upkeep may fail for as long before a flush has to make its own.
 pub const PARTITION_HOURS_AHEAD: i64 = 3;
+/// How far back a host's page tells what was refused of it.
+pub const REFUSALS_SHOWN: Duration = Duration::from_secs(24 * 3600);
 /// How long counts of what was quarantined are kept.
 pub const QUARANTINE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A join token enrols one host within this time of its making.
@@ -244,7 +247,7 @@ pub const JOIN_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 pub const TOKEN_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Keys that one agent may have while the answers to its renewals get lost. Beyond it the oldest goes.
 pub const KEYS_PER_AGENT: i64 = 4;
-/// How often a connecting agent's last-seen time is written.
+/// How exactly an agent's last-seen time is kept: written with its connect and with its samples.
 pub const AGENT_SEEN_EVERY: Duration = Duration::from_secs(60);
 /// Before a host's last tick, rows count as its last ones: slow collectors run once a minute.
 pub const LATEST_WINDOW: Duration = Duration::from_secs(90);
@@ -255,10 +258,42 @@ pub const SERIES_METRICS: usize = 16;
 pub const SERIES_KEYS: usize = 512;
 pub const SERIES_ROWS: usize = 400_000;
 
+// What one host may have. Beyond it the part is left out, counted in quarantine and shown with the host; the
+// rest of the batch is kept, and no other host notices.
+
+/// Entities that were sampled within [`ENTITY_FORGOTTEN_AFTER`] are [`ENTITIES_PER_HOST`] at most.
+pub const ENTITY_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// How often a host without room is looked through for forgotten entities.
+pub const SCREEN_SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Bytes of one event as JSON: 20 log lines of 400 characters at six bytes each, and its names.
+pub const EVENT_BYTES: usize = 64 * 1024;
+/// Bytes of one document as JSON: 64 labels of 1,024 characters a side are 128 KiB.
+pub const DOCUMENT_BYTES: usize = 256 * 1024;
+/// Documents that hold now, and their bytes: 1,000 containers are about 1 MiB.
+pub const DOCUMENTS_PER_HOST: usize = 4_096;
+pub const DOCUMENT_BYTES_PER_HOST: usize = 16 * 1024 * 1024;
+
+// How fast one host may send. Full: its streams are not read, and its agent holds the rest.
+
+/// Values taken just now: 2,000 rows a second have some 25,000; and ten seconds' worth at once.
+pub const LIVE_VALUES_PER_SECOND: u32 = 50_000;
+pub const LIVE_VALUES_BURST: u32 = 500_000;
+/// Values of the past: a day of 8 GPUs and 25 containers at 5 s in a minute or two.
+pub const REPLAY_VALUES_PER_SECOND: u32 = 200_000;
+pub const REPLAY_VALUES_BURST: u32 = 2_000_000;
+/// Bytes of events and documents: a container that dies every 2 s with its last lines makes 4 KiB a second; at
+/// once, the inventory of the largest host and a night of events.
+pub const FACT_BYTES_PER_SECOND: u32 = 64 * 1024;
+pub const FACT_BYTES_BURST: u32 = 16 * 1024 * 1024;
+/// What a frame counts for at least: an empty one is work too.
+pub const FRAME_COST_VALUES: usize = 200;
+pub const FRAME_COST_BYTES: usize = 512;
+
 // Ingest.
 
 /// Rows of samples that may wait for the database, some 30 MB: a minute of 1,000 small hosts, an
-/// hour of ten. Full: batches are shown but not stored, and their agents send them again later.
+/// hour of ten. Full: batches are shown but not stored, and their agents send them again later. One host may
+/// hold as many as are left for the others: whoever floods it leaves room.
 pub const PILE_ROWS: u32 = 150_000;
 /// How long a flush waits for company: its transaction costs about as much for one as for many.
 pub const GATHER_FOR: Duration = Duration::from_millis(50);
@@ -295,10 +330,14 @@ pub const API_BODY_BYTES: usize = 64 * 1024;
 /// Calls at the same time, over all people; further ones wait for [`API_QUEUE_WAIT`].
 pub const API_CONCURRENCY: usize = 64;
 
+/// Calls at the same time of what needs no session (login, setup): each may hold a connection to the database, and
+/// fewer than half of [`STORE_CONNECTIONS`] are theirs. Further ones wait as long.
+pub const API_PUBLIC_CONCURRENCY: usize = 4;
+
 /// Longest wait for room; then 503.
 pub const API_QUEUE_WAIT: Duration = Duration::from_secs(5);
 
-/// Longest that a call may take until its answer begins; then 503.
+/// Longest that a call may take, with room, until its answer begins; then 503.
 pub const API_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Connections of browsers; further ones wait in the kernel's backlog.

@@ -49,7 +49,7 @@ function AddHostDialog(props) {
     Dialog,
     { title: "Add a host", onClose: props.onClose, class: "dialog-wide" },
     made
-      ? html`<p>Run this on the new host once the agent is installed there. It works once and is shown only now.</p>
+      ? html`<p>Copy the agent’s binary to the new host, and run this beside it. It works once and is shown only now.</p>
           ${h(Copyable, { text: made.command, label: "Command for the new host" })}
           ${made.expires_ms && html`<p class="muted">The token expires at ${moment(made.expires_ms)}.</p>`}
           <p class="muted">The host appears on the overview within seconds of its first connection.</p>`

@@ -8,6 +8,7 @@ import { Gpus } from "./gpus.js";
 import { HostCharts } from "./host-charts.js";
 import { Mounts } from "./mounts.js";
 import { problemList, shownState, staleHosts } from "./overview.js";
+import { RefusalLines } from "./refusals.js";
 import { href } from "./route.js";
 import { absentNote, OtherSources } from "./sources.js";
 import { catalogue, chosenHost, documentsOf, host } from "./store.js";
@@ -32,6 +33,7 @@ export function HostPage() {
     ${h(Containers, { view, absent: absentNote(view, "containers") })}
     ${h(Mounts, { view, absent: absentNote(view, "mounts") })}
     ${h(Events, {})}
+    ${h(RefusalLines, { hostId: view.id, key: `refusals-${view.id}` })}
   </div>`;
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { crashLoop, factText } from "../js/facts.js";
+import { refusalText } from "../js/refusals.js";
 import { plainLine } from "../js/ui.js";
 
 test("terminal escapes and characters that hide or reorder text do not reach the page", () => {
@@ -21,4 +22,12 @@ test("facts are said in words", () => {
     crashLoop({ deaths: 12, window_seconds: 600, last_exit_code: 1 }),
     /^12 deaths in 10.min, last exit code 1$/,
   );
+});
+
+test("what was refused is said in words, with its count and the last time", () => {
+  const told = (/** @type {string} */ reason, /** @type {number} */ rows, /** @type {number} */ batches) =>
+    refusalText({ reason, rows, batches, last_ms: Date.now(), last_detail: "why \u001b[31mit was" });
+  assert.match(told("time", 12, 3), /^12 samples refused for their time: why it was; last at /);
+  assert.match(told("evicted", 0, 1), /^1 batch lost on the host: /);
+  assert.match(told("of a newer controller", 2, 1), /^2 samples, documents or events refused: /);
 });

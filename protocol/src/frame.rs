@@ -81,13 +81,19 @@ pub fn decode<M: DeserializeOwned>(head: Head, payload: &[u8]) -> Result<M, Fram
     if !head.compressed {
         return Ok(rmp_serde::from_slice(payload)?);
     }
-    let plain = zstd::bulk::decompress(payload, plain_bytes(payload)?)
+    let plain = zstd::bulk::decompress(payload, plain_bytes(head, payload)?)
         .map_err(|error| FrameError::Damaged(error.to_string()))?;
     Ok(rmp_serde::from_slice(&plain)?)
 }
 
-/// The size that a zstd payload states for itself, bounded.
-fn plain_bytes(payload: &[u8]) -> Result<usize, FrameError> {
+/// What a payload takes unpacked: the size that zstd states in it, bounded.
+///
+/// # Errors
+/// No such size, or one beyond the bound.
+pub fn plain_bytes(head: Head, payload: &[u8]) -> Result<usize, FrameError> {
+    if !head.compressed {
+        return Ok(payload.len());
+    }
     match zstd::zstd_safe::get_frame_content_size(payload) {
         Ok(Some(size)) if size > FRAME_PLAIN_BYTES as u64 => Err(FrameError::TooLongUnpacked),
         Ok(Some(size)) => Ok(size as usize),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fleetlight_controller::ca::Authority;
 use fleetlight_controller::transport::listener::{Context, endpoint_config, server_config};
 use fleetlight_controller::transport::{
-    AgentRef, Authorised, Directory, Inbound, Intervals, Payload, Presence, Registry, Stored, WallClock, serve,
+    AgentRef, Authorised, Directory, Inbound, Intervals, Paces, Payload, Presence, Registry, Stored, WallClock, serve,
 };
 use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Refusal, RefusalCode};
 use fleetlight_protocol::samples::EntityKind;
@@ -170,7 +170,8 @@ impl SimController {
         let (presence, mut changes) = mpsc::channel(64);
         let (registry, stop) = (Registry::default(), CancellationToken::new());
         let directory = Arc::clone(memory);
-        let context = Context { directory, inbound, presence, registry: registry.clone(), wall: clock };
+        let context =
+            Context { directory, inbound, presence, registry: registry.clone(), paces: Paces::default(), wall: clock };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(endpoint, context, stop.clone()));
         let ingest = Arc::clone(memory);

@@ -1,4 +1,5 @@
-//! What every API call is wrapped in: an id, room, a deadline, a problem body, a line in the log.
+//! What every API call is wrapped in: an id, a deadline, a problem body, a line in the log; and the room that it
+//! needs. What anybody may call has room of its own, so that logins by the thousand shut nobody out who is in.
 
 use super::{Api, ApiError};
 use crate::limits::{API_DEADLINE, API_QUEUE_WAIT};
@@ -8,6 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -20,11 +22,14 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-/// Runs the call within its bounds and turns any refusal into a problem with the request's id.
-pub async fn wrap(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Runs the call within its deadline and turns any refusal into a problem with the request's id.
+pub async fn wrap(request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
     let call = format!("{} {}", request.method(), request.uri().path());
-    let mut response = within_bounds(&api, request, next).await;
+    // A stream answers at once and goes on.
+    let answer = timeout(API_QUEUE_WAIT + API_DEADLINE, next.run(request)).await;
+    let late = |_| ApiError::unavailable("the answer took too long; ask for less").into_response();
+    let mut response = answer.unwrap_or_else(late);
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status));
@@ -47,13 +52,21 @@ pub fn plain(error: &ApiError) -> Response {
     problem(error, &Uuid::new_v4().simple().to_string(), &Response::default())
 }
 
-async fn within_bounds(api: &Api, request: Request, next: Next) -> Response {
-    let Ok(Ok(_room)) = timeout(API_QUEUE_WAIT, api.0.room.acquire()).await else {
+/// For calls of whoever is logged in.
+pub async fn session_room(State(api): State<Api>, request: Request, next: Next) -> Response {
+    in_room(&api.0.room, request, next).await
+}
+
+/// For calls of anybody.
+pub async fn public_room(State(api): State<Api>, request: Request, next: Next) -> Response {
+    in_room(&api.0.public_room, request, next).await
+}
+
+async fn in_room(room: &Semaphore, request: Request, next: Next) -> Response {
+    let Ok(Ok(_room)) = timeout(API_QUEUE_WAIT, room.acquire()).await else {
         return ApiError::unavailable("too many calls at the same time; try again").into_response();
     };
-    // A stream answers at once and goes on without holding room.
-    let answer = timeout(API_DEADLINE, next.run(request)).await;
-    answer.unwrap_or_else(|_| ApiError::unavailable("the answer took too long; ask for less").into_response())
+    next.run(request).await
 }
 
 fn problem(error: &ApiError, request_id: &str, refused: &Response) -> Response {

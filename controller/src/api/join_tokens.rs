@@ -81,8 +81,8 @@ pub async fn create(
         endpoint: joining.endpoint.clone(),
     };
     let token = token.to_string();
-    // As systemd/README.md sets an agent up: its own user owns its key.
-    let command = format!("sudo -u fleetlight-agent fleetlight-agent enrol --token {token}");
+    // As the README adds a host: in the folder that the agent's binary was copied to.
+    let command = format!("sudo ./fleetlight-agent enrol --token {token} && sudo ./fleetlight-agent run");
     Ok(Json(NewToken { id: made.id, token, command, expires_ms: made.expires_ms }))
 }
 

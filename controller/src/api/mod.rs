@@ -22,6 +22,7 @@ pub mod join_tokens;
 pub mod login;
 pub mod page;
 pub mod password;
+pub mod refusals;
 pub mod routes;
 pub mod series;
 pub mod server;
@@ -35,7 +36,7 @@ pub use error::ApiError;
 pub use server::Web;
 pub use settings::{TlsFiles, WebSettings};
 
-use crate::limits::API_CONCURRENCY;
+use crate::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
 use crate::live::Live;
 use crate::store::Store;
 use csp_report::CspReports;
@@ -91,8 +92,9 @@ struct Shared {
     throttle: Throttle,
     streams: OpenStreams,
     reports: CspReports,
-    /// Room for calls at the same time.
+    /// Room for calls at the same time: of whoever is logged in, and of anybody.
     room: Semaphore,
+    public_room: Semaphore,
     /// Some admin has a password: it is never taken back, so it is asked for only until then.
     set_up: AtomicBool,
     stop: CancellationToken,
@@ -115,6 +117,7 @@ impl Api {
             streams: OpenStreams::default(),
             reports: CspReports::default(),
             room: Semaphore::new(API_CONCURRENCY),
+            public_room: Semaphore::new(API_PUBLIC_CONCURRENCY),
             set_up: AtomicBool::new(false),
             stop,
         }))

@@ -4,11 +4,12 @@ use crate::limits::{ARGON2_AT_ONCE, PASSWORD_BYTES, PASSWORD_MIN_CHARS};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// The one place that hashes and verifies. Each hash takes 19 MiB and tens of milliseconds.
 #[derive(Debug)]
-pub struct Passwords(Semaphore);
+pub struct Passwords(Arc<Semaphore>);
 
 /// Why nothing could be said about a password.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub struct PasswordError(String);
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Semaphore::new(ARGON2_AT_ONCE))
+        Self(Arc::new(Semaphore::new(ARGON2_AT_ONCE)))
     }
 }
 
@@ -63,7 +64,12 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let words = |error: &dyn std::error::Error| PasswordError(error.to_string());
-        let _permit = self.0.acquire().await.map_err(|error| words(&error))?;
+        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(|error| words(&error))?;
+        // A caller who gives up does not end the work: its place is taken until that is done.
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|error| words(&error))?
     }
 }
@@ -96,6 +102,29 @@ mod tests {
         assert!(!passwords.verify("correct horse".into(), None).await.unwrap());
         assert!(passwords.verify("x".into(), Some("no hash".into())).await.is_err());
         assert_ne!(passwords.hash("correct horse".into()).await.unwrap(), stored, "salted");
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_gives_up_frees_no_place_before_the_work_is_done() {
+        let passwords = Arc::new(Passwords::default());
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let hashing = Arc::clone(&passwords);
+        let caller = tokio::spawn(async move {
+            let work = move || {
+                let _ = begin.send(());
+                let _ = finished.recv();
+                Ok(())
+            };
+            hashing.run(work).await
+        });
+        begun.await.expect("begins");
+        caller.abort();
+        assert!(caller.await.expect_err("gave up").is_cancelled());
+        assert_eq!(passwords.0.available_permits(), ARGON2_AT_ONCE - 1);
+        drop(finish);
+        let all = passwords.0.acquire_many(ARGON2_AT_ONCE as u32);
+        let _all = tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("free once it is done");
     }
 
     #[test]

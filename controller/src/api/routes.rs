@@ -4,8 +4,8 @@
 //! tests go through the same table.
 
 use super::{
-    Api, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, page, series, session,
-    setup, stream,
+    Api, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, page, refusals, series,
+    session, setup, stream,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -56,6 +56,7 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/hosts", Session, get(hosts::list)),
         route(read.clone(), "/hosts/{id}", Session, get(hosts::get)),
         route(read.clone(), "/hosts/{id}/events", Session, get(events::list)),
+        route(read.clone(), "/hosts/{id}/refusals", Session, get(refusals::list)),
         route(read.clone(), "/hosts/{id}/series", Session, get(series::get)),
         route(read.clone(), "/stream", Session, get(stream::get)),
         route(read.clone(), "/join-tokens", Session, get(join_tokens::list)),
@@ -71,12 +72,16 @@ pub fn router(api: &Api) -> Router {
     let mut calls = Router::new();
     for route in routes() {
         let demand_session = from_fn_with_state(api.clone(), guard::demand_session);
+        let room = from_fn_with_state(api.clone(), envelope::public_room);
+        let session_room = from_fn_with_state(api.clone(), envelope::session_room);
         calls = calls.route(
             route.path,
             match route.access {
-                Access::Report => route.handler,
-                Access::Public => route.handler.layer(from_fn(guard::same_origin)),
-                Access::Session => route.handler.layer(demand_session).layer(from_fn(guard::same_origin)),
+                Access::Report => route.handler.layer(room),
+                Access::Public => route.handler.layer(room).layer(from_fn(guard::same_origin)),
+                Access::Session => {
+                    route.handler.layer(demand_session).layer(session_room).layer(from_fn(guard::same_origin))
+                }
             },
         );
     }
@@ -84,7 +89,7 @@ pub fn router(api: &Api) -> Router {
         .fallback(async || axum::http::StatusCode::NOT_FOUND)
         .layer(DefaultBodyLimit::max(API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(api.clone(), envelope::wrap))
+        .layer(from_fn(envelope::wrap))
         // Leaves streams of events alone: they would be held back.
         .layer(CompressionLayer::new());
     Router::new()

@@ -1,17 +1,20 @@
-//! First stage: what arrives is shown at once, then laid on the pile.
+//! First stage: what a host may have is shown at once, then laid on the pile.
 
 use super::LiveSink;
 use super::pile::Pile;
+use super::screen::Screen;
 use crate::store::flush::{Batch, Data};
+use crate::store::quarantine::LeftOut;
 use crate::transport::{Inbound, Payload, Stored};
 use fleetlight_protocol::uplink::Class;
 use tokio::sync::mpsc;
 
 /// Runs until transport is gone.
-pub async fn run(mut inbound: mpsc::Receiver<Inbound>, live: &impl LiveSink, pile: Pile) {
-    while let Some(arrived) = inbound.recv().await {
+pub async fn run(mut inbound: mpsc::Receiver<Inbound>, live: &impl LiveSink, screen: Screen, pile: Pile) {
+    while let Some(mut arrived) = inbound.recv().await {
+        let left_out = screen.pass(&mut arrived);
         show(&arrived, live);
-        let (batch, acks) = to_store(arrived);
+        let (batch, acks) = to_store(arrived, left_out);
         pile.lay(batch, acks);
     }
 }
@@ -27,7 +30,7 @@ fn show(arrived: &Inbound, live: &impl LiveSink) {
     }
 }
 
-fn to_store(arrived: Inbound) -> (Batch, mpsc::Sender<Stored>) {
+fn to_store(arrived: Inbound, left_out: Vec<LeftOut>) -> (Batch, mpsc::Sender<Stored>) {
     let live = arrived.class == Class::Live && matches!(arrived.payload, Payload::Samples { .. });
     let data = match arrived.payload {
         Payload::Samples { tick_ms, rows } => Data::Samples { tick_ms, rows },
@@ -43,6 +46,7 @@ fn to_store(arrived: Inbound) -> (Batch, mpsc::Sender<Stored>) {
         live,
         received_ms: arrived.received_ms,
         data,
+        left_out,
     };
     (batch, arrived.acks)
 }

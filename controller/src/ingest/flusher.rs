@@ -1,13 +1,13 @@
 //! Second stage: the pile into the database, and acks once it is on disk.
 
 use super::Reconnect;
-use super::pile::{Owed, Piled, weight};
+use super::pile::{Owed, Piled, Room, weight};
 use super::retry::{GaveUp, Retry};
 use crate::limits::{FLUSH_BATCHES, FLUSH_ROWS, GATHER_FOR, RECONNECT_PAUSE};
 use crate::store::flush::{Batch, Data, Outcome};
 use crate::store::{Store, StoreError};
 use crate::transport::{Stored, WallClock};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ pub struct Flusher {
 struct Group {
     batches: Vec<Batch>,
     acks: Vec<mpsc::Sender<Stored>>,
-    room: Vec<OwnedSemaphorePermit>,
+    room: Vec<Room>,
     rows: u32,
 }
 
@@ -40,7 +40,7 @@ impl Flusher {
             if asked_at.is_none_or(|at| at.elapsed() >= RECONNECT_PAUSE) {
                 let owed = self.pile.collect();
                 if !owed.is_empty() {
-                    tracing::info!(agents = owed.len(), "the database has caught up; agents send again what it missed");
+                    tracing::info!(agents = owed.len(), "asking agents to connect again and send what was not stored");
                     asked_at = Some(Instant::now());
                 }
                 owed.into_iter().for_each(|agent_id| (self.reconnect)(agent_id));
@@ -80,9 +80,8 @@ impl Flusher {
         for ((batch, acks), outcome) in group.batches.iter().zip(&group.acks).zip(outcomes) {
             match outcome {
                 Outcome::Stored | Outcome::Duplicate => ack(batch, acks),
-                Outcome::Withheld => {
-                    tracing::warn!(agent = %batch.agent_id, seq = batch.seq, "this number cannot be kept in the ledger");
-                }
+                // It will fit between what the agent sends meanwhile.
+                Outcome::Withheld => self.pile.owe(batch.agent_id),
             }
         }
         Ok(Ok(()))

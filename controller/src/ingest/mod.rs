@@ -2,8 +2,8 @@
 //!
 //! Two stages, so that the live view never waits for the database:
 //!
-//! 1. [`feed`] takes what transport hands over, shows it to the live view at once, and lays it on a
-//!    bounded pile.
+//! 1. [`feed`] takes what transport hands over, leaves out what is beyond one host's share ([`screen`]), shows
+//!    the rest to the live view at once, and lays it on a bounded pile.
 //! 2. [`flusher`] takes from the pile for [`crate::limits::GATHER_FOR`] or until it has enough,
 //!    stores all of it in one transaction, and acks. While the database is away it tries again with
 //!    growing pauses and keeps what it holds.
@@ -21,6 +21,7 @@ mod feed;
 mod flusher;
 mod pile;
 mod retry;
+mod screen;
 mod sink;
 mod upkeep;
 
@@ -29,6 +30,7 @@ pub use sink::LiveSink;
 use crate::store::Store;
 use crate::transport::{Inbound, WallClock};
 use pile::Pile;
+use screen::Screen;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +58,7 @@ impl<L: LiveSink> Ingest<L> {
     /// for [`crate::limits::DRAIN_WAIT`] at most. Upkeep of the store runs beside.
     pub async fn run(self, inbound: mpsc::Receiver<Inbound>) {
         let (pile, piled) = Pile::new();
-        let draining = CancellationToken::new();
+        let (screen, draining) = (Screen::default(), CancellationToken::new());
         let flusher = flusher::Flusher {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -64,9 +66,10 @@ impl<L: LiveSink> Ingest<L> {
             pile: pile.owed(),
             draining: draining.clone(),
         };
-        let upkeep = tokio::spawn(upkeep::run(self.store, self.live.clone(), self.clock, draining.clone()));
+        let upkeep =
+            tokio::spawn(upkeep::run(self.store, self.live.clone(), screen.clone(), self.clock, draining.clone()));
         let flushing = tokio::spawn(flusher.run(piled));
-        feed::run(inbound, &*self.live, pile).await;
+        feed::run(inbound, &*self.live, screen, pile).await;
         draining.cancel();
         for (task, name) in [(flushing, "flushing"), (upkeep, "upkeep")] {
             if let Err(error) = task.await {

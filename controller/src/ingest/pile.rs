@@ -1,9 +1,9 @@
-//! What waits for the database: bounded by its rows, with a memory of whom it turned away.
+//! What waits for the database: bounded by its rows, shared among hosts, with a memory of whom it turned away.
 
 use crate::limits::PILE_ROWS;
 use crate::store::flush::{Batch, Data};
 use crate::transport::Stored;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use uuid::Uuid;
@@ -13,7 +13,30 @@ use uuid::Uuid;
 pub struct Piled {
     pub batch: Batch,
     pub acks: mpsc::Sender<Stored>,
-    pub room: OwnedSemaphorePermit,
+    pub room: Room,
+}
+
+/// Given back when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    permit: OwnedSemaphorePermit,
+    host_id: i32,
+    shares: Shares,
+}
+
+/// What each host holds of the pile.
+type Shares = Arc<Mutex<HashMap<i32, usize>>>;
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get_mut(&self.host_id) {
+            *share = share.saturating_sub(self.permit.num_permits());
+            if *share == 0 {
+                shares.remove(&self.host_id);
+            }
+        }
+    }
 }
 
 /// The end on which batches are laid.
@@ -28,13 +51,15 @@ pub struct Pile {
 #[derive(Debug, Clone)]
 pub struct Owed {
     room: Arc<Semaphore>,
+    shares: Shares,
     agents: Arc<Mutex<HashSet<Uuid>>>,
 }
 
 impl Pile {
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Piled>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let owed = Owed { room: Arc::new(Semaphore::new(PILE_ROWS as usize)), agents: Arc::default() };
+        let room = Arc::new(Semaphore::new(PILE_ROWS as usize));
+        let owed = Owed { room, shares: Arc::default(), agents: Arc::default() };
         (Self { sender, owed }, receiver)
     }
 
@@ -44,7 +69,7 @@ impl Pile {
 
     /// Lays a batch on the pile, or remembers that its agent is to send it again.
     pub fn lay(&self, batch: Batch, acks: mpsc::Sender<Stored>) {
-        let Ok(room) = self.owed.room.clone().try_acquire_many_owned(weight(&batch)) else {
+        let Some(room) = self.owed.take_room(batch.host_id, weight(&batch)) else {
             self.owed.turn_away(batch.agent_id);
             return;
         };
@@ -54,6 +79,24 @@ impl Pile {
 }
 
 impl Owed {
+    /// Room for a host that holds no more than would be left.
+    fn take_room(&self, host_id: i32, weight: u32) -> Option<Room> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = shares.get(&host_id).copied().unwrap_or(0) + weight as usize;
+        if share > self.room.available_permits() {
+            return None;
+        }
+        let permit = self.room.clone().try_acquire_many_owned(weight).ok()?;
+        shares.insert(host_id, share);
+        drop(shares);
+        Some(Room { permit, host_id, shares: Arc::clone(&self.shares) })
+    }
+
+    /// Remembers that an agent is to send again what was not stored.
+    pub fn owe(&self, agent_id: Uuid) {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(agent_id);
+    }
+
     fn turn_away(&self, agent_id: Uuid) {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if agents.is_empty() {
@@ -82,5 +125,25 @@ pub fn weight(batch: &Batch) -> u32 {
         Data::Evicted { .. } => 1,
     };
     // Batches are bounded by the protocol far below a pile.
-    (rows.max(1) as u32).min(PILE_ROWS)
+    (rows.max(1) as u32).min(PILE_ROWS / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_floods_the_pile_leaves_room_for_others() {
+        let (pile, piled) = Pile::new();
+        let mut flood = Vec::new();
+        while let Some(room) = pile.owed.take_room(1, 1_000) {
+            flood.push(room);
+        }
+        assert_eq!(flood.len(), PILE_ROWS as usize / 2_000);
+        let others: Vec<_> = (2..12).map(|host_id| pile.owed.take_room(host_id, 2_000)).collect();
+        assert!(others.iter().all(Option::is_some), "nine others have room");
+        assert!(pile.owed.take_room(1, 1_000).is_none());
+        drop((flood, others, piled));
+        assert!(pile.owed.take_room(1, PILE_ROWS / 2).is_some(), "room comes back");
+    }
 }

@@ -72,7 +72,8 @@ impl Store {
             self.begin_using(hash, owner.agent_id, now_ms).await?;
         }
         if note {
-            self.saw_agent(owner.agent_id, now_ms).await?;
+            let mut connection = self.pool.acquire().await.map_err(doing("noting when an agent was seen"))?;
+            saw(&mut connection, &[owner.agent_id], now_ms).await?;
         }
         Ok(Some(owner))
     }
@@ -92,20 +93,6 @@ impl Store {
         .execute(&self.pool)
         .await
         .map_err(doing("noting a key's first use"))?;
-        Ok(())
-    }
-
-    /// Notes that an agent is there.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn saw_agent(&self, agent_id: Uuid, now_ms: i64) -> Result<(), StoreError> {
-        sqlx::query("update agents set last_seen_at = greatest(last_seen_at, time_of($2)) where id = $1")
-            .bind(agent_id)
-            .bind(now_ms)
-            .execute(&self.pool)
-            .await
-            .map_err(doing("noting when an agent was seen"))?;
         Ok(())
     }
 
@@ -182,6 +169,23 @@ impl Store {
         .map_err(doing("revoking an agent"))?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// Notes that agents are there. Whom another transaction holds is left for next time: nobody waits for it.
+pub(super) async fn saw(connection: &mut PgConnection, agents: &[Uuid], now_ms: i64) -> Result<(), StoreError> {
+    if agents.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update agents set last_seen_at = greatest(last_seen_at, time_of($2))
+         where id in (select id from agents where id = any($1) order by id for no key update skip locked)",
+    )
+    .bind(agents)
+    .bind(now_ms)
+    .execute(connection)
+    .await
+    .map_err(doing("noting when an agent was seen"))?;
+    Ok(())
 }
 
 /// A host that enrols again with the key it had takes the key along.

@@ -1,10 +1,44 @@
-//! Short numbers for what samples are about, remembered between flushes.
+//! Short numbers for what samples are about, remembered between flushes while they are in use.
 
 use super::{StoreError, doing};
 use crate::limits::{ENTITIES_KNOWN, ENTITY_ROUNDS};
 use fleetlight_protocol::samples::EntityKind;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeSet, HashMap};
+
+/// What is remembered, in two generations: what was not asked for while one filled goes with the older.
+#[derive(Debug, Default)]
+pub struct KnownEntities {
+    young: Entities,
+    old: Entities,
+}
+
+impl KnownEntities {
+    pub fn get(&mut self, host_id: i32, kind: EntityKind, key: &str) -> Option<i32> {
+        if let Some(id) = self.young.get(host_id, kind, key) {
+            return Some(id);
+        }
+        let id = self.old.get(host_id, kind, key)?;
+        self.remember(host_id, kind, key.to_owned(), id);
+        Some(id)
+    }
+
+    /// Remembers what has been committed.
+    pub fn merge(&mut self, other: Entities) {
+        for ((host_id, kind), ids) in other.ids {
+            for (key, id) in ids {
+                self.remember(host_id, kind, key, id);
+            }
+        }
+    }
+
+    fn remember(&mut self, host_id: i32, kind: EntityKind, key: String, id: i32) {
+        if self.young.count >= ENTITIES_KNOWN / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(host_id, kind, key, id);
+    }
+}
 
 /// Host, kind, key → id. Two levels, so that looking up needs no copy of the key.
 #[derive(Debug, Default)]
@@ -21,18 +55,6 @@ impl Entities {
     fn insert(&mut self, host_id: i32, kind: EntityKind, key: String, id: i32) {
         if self.ids.entry((host_id, kind)).or_default().insert(key, id).is_none() {
             self.count += 1;
-        }
-    }
-
-    /// Remembers what has been committed. Full: all is forgotten, and asked again.
-    pub fn merge(&mut self, other: Self) {
-        if self.count + other.count > ENTITIES_KNOWN {
-            *self = Self::default();
-        }
-        for ((host_id, kind), ids) in other.ids {
-            for (key, id) in ids {
-                self.insert(host_id, kind, key, id);
-            }
         }
     }
 }
@@ -79,4 +101,27 @@ pub async fn resolve(connection: &mut PgConnection, unknown: &Unknown) -> Result
         }
     }
     Err(StoreError::Unreadable { doing: "numbering entities", what: "fewer entities than it was given".into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_outlives_a_flood_of_what_is_not() {
+        let mut known = KnownEntities::default();
+        let mut used = Entities::default();
+        used.insert(1, EntityKind::Container, "web".into(), 7);
+        known.merge(used);
+        for round in 0..4 {
+            let mut flood = Entities::default();
+            for name in 0..(ENTITIES_KNOWN / 4) as i32 {
+                flood.insert(2, EntityKind::GpuProcess, format!("{round}-{name}"), name);
+            }
+            known.merge(flood);
+            assert_eq!(known.get(1, EntityKind::Container, "web"), Some(7), "round {round}");
+        }
+        assert_eq!(known.get(2, EntityKind::GpuProcess, "0-0"), None, "forgotten");
+        assert!(known.young.count + known.old.count <= ENTITIES_KNOWN);
+    }
 }

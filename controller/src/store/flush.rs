@@ -2,9 +2,9 @@
 
 use super::ledger::Ledger;
 use super::partitions::hour_of;
-use super::quarantine::{self, Reason};
+use super::quarantine::{LeftOut, Reason, Tally};
 use super::samples::{Rows, plausible};
-use super::{Store, StoreError, documents, doing, entities, events, lock};
+use super::{Store, StoreError, agents, documents, doing, entities, events, lock};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
@@ -23,6 +23,8 @@ pub struct Batch {
     /// Controller's clock at arrival.
     pub received_ms: i64,
     pub data: Data,
+    /// What is no longer in `data`: counted with it, once.
+    pub left_out: Vec<LeftOut>,
 }
 
 #[derive(Debug)]
@@ -44,9 +46,9 @@ pub enum Data {
 pub enum Outcome {
     /// In the tables, or counted in quarantine: to be acked.
     Stored,
-    /// Was there already: to be acked.
+    /// Was there already, or was given up: to be acked.
     Duplicate,
-    /// Its number cannot be held, or its agent leaves too many gaps: not to be acked.
+    /// Its number cannot be held, or not yet: not to be acked.
     Withheld,
 }
 
@@ -83,7 +85,9 @@ impl Store {
             let mut transaction = begin(connection).await?;
             let mut ledger = Ledger::lock(&mut transaction, std::slice::from_ref(batch), now_ms).await?;
             ledger.evict(batch);
-            quarantine::count(&mut transaction, std::iter::once(batch), Reason::Refused, why, now_ms).await?;
+            let mut tally = Tally::default();
+            tally.batch(batch, Reason::Refused, why);
+            tally.save(&mut transaction, now_ms).await?;
             ledger.save(&mut transaction, now_ms).await?;
             transaction.commit().await.map_err(doing("committing"))
         })
@@ -108,17 +112,29 @@ impl Store {
         let fresh = || fresh.iter().copied();
 
         let mut rows = Rows::of(fresh());
-        let unknown = rows.number(&lock(&self.known.entities));
+        let unknown = {
+            let mut known = lock(&self.known.entities);
+            rows.number(|host_id, kind, key| known.get(host_id, kind, key))
+        };
         let entities = entities::resolve(&mut transaction, &unknown).await?;
-        rows.number(&entities);
+        rows.number(|host_id, kind, key| entities.get(host_id, kind, key));
         rows.copy(&mut transaction).await?;
         documents::put(&mut transaction, fresh()).await?;
         events::insert(&mut transaction, fresh()).await?;
+        let mut tally = Tally::default();
         let why = "the tick is in the future, or older than what is kept: is the host's clock right?";
-        quarantine::count(&mut transaction, untimely.into_iter(), Reason::Time, why, now_ms).await?;
+        untimely.iter().for_each(|batch| tally.batch(batch, Reason::Time, why));
+        for batch in fresh() {
+            batch.left_out.iter().for_each(|out| tally.part(batch, out));
+        }
+        ledger.lost().for_each(|(host_id, batches, seq)| tally.lost(host_id, batches, seq));
+        tally.save(&mut transaction, now_ms).await?;
         ledger.save(&mut transaction, now_ms).await?;
+        let seen = self.known.unseen(batches, now_ms);
+        agents::saw(&mut transaction, &seen, now_ms).await?;
         transaction.commit().await.map_err(doing("committing"))?;
         lock(&self.known.entities).merge(entities);
+        lock(&self.known.seen).extend(seen.into_iter().map(|agent_id| (agent_id, now_ms)));
         Ok(outcomes)
     }
 }

@@ -12,12 +12,6 @@ pub const SEQ_MAX: u64 = i64::MAX as u64 - 1;
 pub struct IntervalSet(Vec<(u64, u64)>);
 
 impl IntervalSet {
-    #[must_use]
-    pub fn contains(&self, number: u64) -> bool {
-        let after = self.0.partition_point(|(first, _)| *first <= number);
-        after > 0 && self.0[after - 1].1 >= number
-    }
-
     /// Adds `first..=last`. Numbers above [`SEQ_MAX`] cannot be held and are left out.
     pub fn insert(&mut self, first: u64, last: u64) {
         let last = last.min(SEQ_MAX);
@@ -25,8 +19,7 @@ impl IntervalSet {
             return;
         }
         // What overlaps or touches the new interval becomes part of it.
-        let from = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
-        let to = self.0.partition_point(|(begin, _)| *begin <= last.saturating_add(1));
+        let (from, to) = self.neighbours(first, last);
         let joined = match self.0.get(from..to) {
             Some([one, .., other]) => (first.min(one.0), last.max(other.1)),
             Some([one]) => (first.min(one.0), last.max(one.1)),
@@ -35,24 +28,35 @@ impl IntervalSet {
         self.0.splice(from..to, [joined]);
     }
 
-    /// Takes `first..=last` out.
-    pub fn remove(&mut self, first: u64, last: u64) {
-        if first > last {
-            return;
+    /// Adds `first..=last` unless that would make more than `most` intervals: a full set still grows
+    /// at its edges, which is how its gaps close. Whether all of it is in the set now.
+    #[must_use]
+    pub fn insert_within(&mut self, first: u64, last: u64, most: usize) -> bool {
+        if first > last || last > SEQ_MAX {
+            return false;
         }
-        let pieces = self.0.iter().flat_map(|&(begin, end)| {
-            let before = (begin < first).then(|| (begin, end.min(first.saturating_sub(1))));
-            let after = (end > last).then(|| (begin.max(last.saturating_add(1)), end));
-            if end < first || begin > last { [Some((begin, end)), None] } else { [before, after] }
-        });
-        self.0 = pieces.flatten().collect();
+        let (from, to) = self.neighbours(first, last);
+        let fits = from < to || self.0.len() < most;
+        if fits {
+            self.insert(first, last);
+        }
+        fits
     }
 
-    /// Adds all of `other`.
-    pub fn extend(&mut self, other: &Self) {
-        for (first, last) in &other.0 {
-            self.insert(*first, *last);
-        }
+    /// How many numbers of `first..=last` are not in the set.
+    #[must_use]
+    pub fn missing(&self, first: u64, last: u64) -> u64 {
+        let (from, to) = self.neighbours(first, last);
+        let held = |&(begin, end): &(u64, u64)| (end.min(last) + 1).saturating_sub(begin.max(first));
+        let held: u64 = self.0.get(from..to).unwrap_or_default().iter().map(held).sum();
+        (last - first + 1).saturating_sub(held)
+    }
+
+    /// The intervals that overlap or touch `first..=last`, as a range of places.
+    fn neighbours(&self, first: u64, last: u64) -> (usize, usize) {
+        let from = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
+        let to = self.0.partition_point(|(begin, _)| *begin <= last.saturating_add(1));
+        (from, to)
     }
 
     /// How many intervals, not how many numbers.

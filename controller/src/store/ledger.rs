@@ -1,4 +1,9 @@
-//! What has been stored of each agent's sequence.
+//! What need not come again of each agent's sequence: stored, or known never to come.
+//!
+//! One set for both, since they alternate: samples that an agent's bound forced out, between facts that it
+//! kept. At most [`LEDGER_INTERVALS`] intervals: a full set takes what lies at the edge of one, and withholds
+//! the rest. Whatever order an agent sends in, the number beside an interval comes at some time, so that
+//! each session ends with fewer gaps than it began with, and what was withheld comes with a later one.
 
 use super::flush::{Batch, Data, Outcome};
 use super::intervals::{IntervalSet, SEQ_MAX};
@@ -14,8 +19,10 @@ type Key = (i32, Uuid, Uuid);
 #[derive(Debug, Default)]
 struct Entry {
     seqs: IntervalSet,
-    evicted: IntervalSet,
     live: bool,
+    /// Numbers that this flush marked as never to come, and where the last of them began.
+    lost: u64,
+    lost_seq: u64,
 }
 
 /// The rows of one flush, locked until its transaction ends.
@@ -41,7 +48,7 @@ impl Ledger {
         .await
         .map_err(doing("opening the ledger"))?;
         let held = sqlx::query(
-            "select host_id, agent_id, epoch, seqs::text, evicted::text, live_at is not null
+            "select host_id, agent_id, epoch, seqs::text, live_at is not null
              from ledger join unnest($1::int[], $2::uuid[], $3::uuid[]) as wanted (host_id, agent_id, epoch)
              using (host_id, agent_id, epoch)
              order by host_id, agent_id, epoch for update of ledger",
@@ -53,7 +60,7 @@ impl Ledger {
         .await
         .map_err(doing("reading the ledger"))?;
         for row in held {
-            let entry = Entry { seqs: set(row.get(3))?, evicted: set(row.get(4))?, live: row.get(5) };
+            let entry = Entry { seqs: set(row.get(3))?, live: row.get(4), ..Entry::default() };
             rows.insert((row.get(0), row.get(1), row.get(2)), entry);
         }
         Ok(Self(rows))
@@ -70,27 +77,31 @@ impl Ledger {
     /// Marks a batch as never to come.
     pub fn evict(&mut self, batch: &Batch) {
         if let Some(row) = self.0.get_mut(&key(batch)) {
-            row.evicted.insert(batch.seq, batch.seq);
+            row.seqs.insert(batch.seq, batch.seq);
         }
+    }
+
+    /// What agents have just said will never come: host, how many batches, the first of the last ones.
+    pub fn lost(&self) -> impl Iterator<Item = (i32, u64, u64)> {
+        let lost = self.0.iter().filter(|(_, row)| row.lost > 0);
+        lost.map(|((host_id, ..), row)| (*host_id, row.lost, row.lost_seq))
     }
 
     pub async fn save(&self, connection: &mut PgConnection, now_ms: i64) -> Result<(), StoreError> {
         let (hosts, agents, epochs) = columns(self.0.keys());
         let seqs: Vec<String> = self.0.values().map(|row| row.seqs.to_multirange()).collect();
-        let evicted: Vec<String> = self.0.values().map(|row| row.evicted.to_multirange()).collect();
         let live: Vec<bool> = self.0.values().map(|row| row.live).collect();
         sqlx::query(
-            "update ledger set seqs = new.seqs::int8multirange, evicted = new.evicted::int8multirange,
-             updated_at = time_of($7), live_at = case when new.live then coalesce(live_at, time_of($7)) end
-             from unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bool[])
-             as new (host_id, agent_id, epoch, seqs, evicted, live)
+            "update ledger set seqs = new.seqs::int8multirange,
+             updated_at = time_of($6), live_at = case when new.live then coalesce(live_at, time_of($6)) end
+             from unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::bool[])
+             as new (host_id, agent_id, epoch, seqs, live)
              where (ledger.host_id, ledger.agent_id, ledger.epoch) = (new.host_id, new.agent_id, new.epoch)",
         )
         .bind(hosts)
         .bind(agents)
         .bind(epochs)
         .bind(seqs)
-        .bind(evicted)
         .bind(live)
         .bind(now_ms)
         .execute(connection)
@@ -103,23 +114,20 @@ impl Ledger {
 impl Entry {
     fn admit(&mut self, batch: &Batch) -> Outcome {
         let last = if let Data::Evicted { last } = batch.data { last } else { batch.seq };
-        if last > SEQ_MAX || last < batch.seq || self.seqs.intervals().len() > LEDGER_INTERVALS {
+        if last > SEQ_MAX || last < batch.seq {
             return Outcome::Withheld;
         }
-        if let Data::Evicted { last } = batch.data {
-            self.evicted.insert(batch.seq, last);
-            for (first, last) in self.seqs.intervals() {
-                self.evicted.remove(*first, *last);
-            }
-            return Outcome::Stored;
-        }
-        if self.seqs.contains(batch.seq) {
+        let missing = self.seqs.missing(batch.seq, last);
+        if missing == 0 {
             return Outcome::Duplicate;
         }
-        self.seqs.insert(batch.seq, batch.seq);
-        // It was on its way when the agent gave it up.
-        self.evicted.remove(batch.seq, batch.seq);
-        self.live |= batch.live;
+        if !self.seqs.insert_within(batch.seq, last, LEDGER_INTERVALS) {
+            return Outcome::Withheld;
+        }
+        match batch.data {
+            Data::Evicted { .. } => (self.lost, self.lost_seq) = (self.lost.saturating_add(missing), batch.seq),
+            _ => self.live |= batch.live,
+        }
         Outcome::Stored
     }
 }
@@ -136,7 +144,7 @@ impl Store {
         epochs: &[Uuid],
     ) -> Result<Vec<(Uuid, IntervalSet)>, StoreError> {
         let rows = sqlx::query(
-            "select epoch, (seqs + evicted)::text from ledger where host_id = $1 and agent_id = $2 and epoch = any($3)",
+            "select epoch, seqs::text from ledger where host_id = $1 and agent_id = $2 and epoch = any($3)",
         )
         .bind(host_id)
         .bind(agent_id)

@@ -22,7 +22,7 @@ pub mod join_tokens;
 pub mod latest;
 mod ledger;
 mod partitions;
-mod quarantine;
+pub mod quarantine;
 mod samples;
 pub mod series;
 pub mod tables;
@@ -30,14 +30,15 @@ pub mod upkeep;
 pub mod users;
 pub mod web_sessions;
 
-use crate::limits::{FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
+use crate::limits::{AGENT_SEEN_EVERY, FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -86,9 +87,22 @@ pub struct Store {
 /// What need not be asked again. Only committed facts get in here.
 #[derive(Debug, Default)]
 struct Known {
-    entities: Mutex<entities::Entities>,
+    entities: Mutex<entities::KnownEntities>,
+    /// Agents whose last-seen time is not older than [`AGENT_SEEN_EVERY`]: when it was written.
+    seen: Mutex<HashMap<Uuid, i64>>,
     /// Hours, counted since the Unix epoch, that have a partition in every hot table.
     hours: Mutex<HashSet<i64>>,
+}
+
+impl Known {
+    /// Agents that send live batches and whose last-seen time is due; forgets those that do not.
+    fn unseen(&self, batches: &[flush::Batch], now_ms: i64) -> Vec<Uuid> {
+        let mut seen = lock(&self.seen);
+        seen.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < AGENT_SEEN_EVERY.as_millis() as i64);
+        let live = batches.iter().filter(|batch| batch.live && !seen.contains_key(&batch.agent_id));
+        let agents: BTreeSet<Uuid> = live.map(|batch| batch.agent_id).collect();
+        agents.into_iter().collect()
+    }
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Rows into the hot tables, by binary COPY.
 
 use super::copy::CopyBuffer;
-use super::entities::{Entities, Unknown};
+use super::entities::Unknown;
 use super::flush::{Batch, Data};
 use super::tables::{self, HotTable};
 use super::{StoreError, doing, storable};
@@ -43,12 +43,12 @@ impl<'a> Rows<'a> {
         Self(rows.collect())
     }
 
-    /// Fills in the numbers that `entities` knows; returns what is still without one.
-    pub fn number(&mut self, entities: &Entities) -> Unknown {
+    /// Fills in the numbers that `known` gives; returns what is still without one.
+    pub fn number(&mut self, mut known: impl FnMut(i32, EntityKind, &str) -> Option<i32>) -> Unknown {
         let mut unknown = Unknown::new();
         for entry in self.0.iter_mut().filter(|entry| entry.entity_id.is_none()) {
             let key = storable(&entry.row.key);
-            entry.entity_id = entities.get(entry.host_id, entry.row.kind, &key);
+            entry.entity_id = known(entry.host_id, entry.row.kind, &key);
             if entry.entity_id.is_none() {
                 unknown.insert((entry.host_id, entry.row.kind, key.into_owned()));
             }

@@ -26,6 +26,11 @@ pub(super) enum ReadError {
 
 /// Reads one frame; nothing at the stream's end.
 pub(super) async fn read<M: DeserializeOwned>(stream: &mut RecvStream) -> Result<Option<M>, ReadError> {
+    Ok(read_sized(stream).await?.map(|(message, _)| message))
+}
+
+/// As [`read`], with the bytes that the message took unpacked.
+pub(super) async fn read_sized<M: DeserializeOwned>(stream: &mut RecvStream) -> Result<Option<(M, usize)>, ReadError> {
     let mut head = [0; HEAD_BYTES];
     match stream.read_exact(&mut head).await {
         Ok(()) => {}
@@ -35,7 +40,7 @@ pub(super) async fn read<M: DeserializeOwned>(stream: &mut RecvStream) -> Result
     let head = Head::parse(head)?;
     let mut payload = vec![0; head.length];
     stream.read_exact(&mut payload).await?;
-    Ok(Some(frame::decode(head, &payload)?))
+    Ok(Some((frame::decode(head, &payload)?, frame::plain_bytes(head, &payload)?)))
 }
 
 impl From<ReadExactError> for ReadError {

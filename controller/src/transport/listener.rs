@@ -2,7 +2,7 @@
 
 use super::gate::{Gate, Pass};
 use super::tls::{TlsError, session_config};
-use super::{Directory, Inbound, Presence, Registry, WallClock, session};
+use super::{Directory, Inbound, Paces, Presence, Registry, WallClock, session};
 use crate::ca::Authority;
 use crate::limits::{
     BI_STREAMS, HANDSHAKE_WAIT, HANDSHAKES, HANDSHAKES_PER_ADDRESS, HANDSHAKES_PER_ADDRESS_UNPROVEN,
@@ -37,6 +37,7 @@ pub struct Context<D> {
     pub inbound: mpsc::Sender<Inbound>,
     pub presence: mpsc::Sender<Presence>,
     pub registry: Registry,
+    pub paces: Paces,
     pub wall: WallClock,
 }
 

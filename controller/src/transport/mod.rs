@@ -7,6 +7,7 @@
 //! - `session`: a welcomed session until its end; `control` and `uplink` are its streams.
 //! - [`registry`]: who is connected; newer sessions supersede, revoking closes.
 //! - [`enrolment`]: the TLS/TCP listener that takes join tokens.
+//! - `pace`: how fast one host may send.
 //! - [`tls`]: whose certificates are believed; `gate`: who may try at once.
 //!
 //! Invariant: whatever a peer sends ends at most its own session, with a reason in words.
@@ -16,12 +17,14 @@ pub mod enrolment;
 mod gate;
 pub mod listener;
 mod opening;
+mod pace;
 pub mod registry;
 mod session;
 pub mod tls;
 mod uplink;
 
 pub use listener::serve;
+pub use pace::Paces;
 pub use registry::Registry;
 
 use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Refusal};
@@ -65,6 +68,8 @@ pub struct Inbound {
     /// Controller's wall clock at arrival, milliseconds since the Unix epoch.
     pub received_ms: i64,
     pub payload: Payload,
+    /// It came faster than its host may send, and had to wait.
+    pub held_back: bool,
     /// Where ingest says that the batch is stored, without waiting (`try_send`): a closed channel
     /// is a session that ended, a full one an agent that does not read, which sends again later.
     pub acks: mpsc::Sender<Stored>,
@@ -82,6 +87,16 @@ pub enum Payload {
     Evicted {
         last: u64,
     },
+}
+
+impl Payload {
+    /// Values of samples, absent ones too: each is looked at.
+    fn values(&self) -> usize {
+        match self {
+            Self::Samples { rows, .. } => rows.iter().map(|row| row.values.len()).sum(),
+            _ => 0,
+        }
+    }
 }
 
 /// Committed and flushed.

@@ -150,6 +150,7 @@ async fn streams<D: Directory>(
         epochs: opened.hello.held_epochs.clone(),
         inbound: context.inbound.clone(),
         acks,
+        pace: context.paces.of(opened.agent.host_id),
         wall: Arc::clone(&context.wall),
     });
     let mut uplinks = JoinSet::new();

@@ -1,10 +1,11 @@
-//! One uplink stream: frames → checked batches → ingest. A stream waits while ingest is busy; QUIC's
-//! flow control then holds the agent back.
+//! One uplink stream: frames → checked batches → ingest. A stream waits while ingest is busy, or its host sends
+//! faster than one may; QUIC's flow control then holds the agent back.
 //!
 //! Invariants: the first frame is a begin, of an epoch that the hello named; samples come on sample
 //! streams and facts on the facts stream; nothing beyond `protocol::limits` goes on to ingest.
 
 use super::control::{self, ReadError};
+use super::pace::Pace;
 use super::{AgentRef, Inbound, Payload, Stored, WallClock};
 use fleetlight_protocol::delta::{Decoder, DeltaError};
 use fleetlight_protocol::document::Document;
@@ -46,6 +47,7 @@ pub(super) struct Lane {
     pub epochs: Vec<Uuid>,
     pub inbound: mpsc::Sender<Inbound>,
     pub acks: mpsc::Sender<Stored>,
+    pub pace: Arc<Pace>,
     pub wall: WallClock,
 }
 
@@ -53,14 +55,20 @@ pub(super) struct Lane {
 pub(super) async fn run(mut stream: RecvStream, lane: Arc<Lane>) -> Result<(), UplinkError> {
     let mut reader = Reader::default();
     loop {
-        let frame = match control::read(&mut stream).await {
+        let (frame, bytes) = match control::read_sized(&mut stream).await {
             Ok(Some(frame)) => frame,
             Ok(None) | Err(ReadError::Lost(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let Some((class, epoch, seq, payload)) = reader.take(frame, &lane.epochs)? else { continue };
-        let acks = lane.acks.clone();
-        let inbound = Inbound { agent: lane.agent, epoch, seq, class, received_ms: (lane.wall)(), payload, acks };
+        let taken = reader.take(frame, &lane.epochs)?;
+        let values = taken.as_ref().map_or(0, |(.., payload)| payload.values());
+        let held_back = match reader.class() {
+            Some(class) => lane.pace.wait(class, values, bytes).await,
+            None => false,
+        };
+        let Some((class, epoch, seq, payload)) = taken else { continue };
+        let (received_ms, acks) = ((lane.wall)(), lane.acks.clone());
+        let inbound = Inbound { agent: lane.agent, epoch, seq, class, received_ms, payload, held_back, acks };
         if lane.inbound.send(inbound).await.is_err() {
             // Ingest has stopped: so does the controller, and nothing more is acknowledged.
             return Ok(());
@@ -76,6 +84,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    fn class(&self) -> Option<Class> {
+        self.begun.as_ref().map(|begun| begun.class)
+    }
+
     /// Checks one frame; nothing to pass on for a begin.
     pub fn take(&mut self, frame: Uplink, epochs: &[Uuid]) -> Result<Option<(Class, Uuid, u64, Payload)>, UplinkError> {
         if let Uplink::Begin(begin) = frame {

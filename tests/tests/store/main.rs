@@ -103,7 +103,7 @@ impl Agent {
 
     pub fn batch(&self, seq: u64, data: Data) -> Batch {
         let Self { host_id, agent_id, epoch } = *self;
-        Batch { host_id, agent_id, epoch, seq, live: true, received_ms: NOW_MS, data }
+        Batch { host_id, agent_id, epoch, seq, live: true, received_ms: NOW_MS, data, left_out: Vec::new() }
     }
 
     /// One tick: the host and one GPU.

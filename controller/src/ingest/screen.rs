@@ -1,0 +1,174 @@
+//! What one host may have: entities, documents, sizes. What is beyond is taken out of its batch and counted;
+//! the rest goes on.
+//!
+//! Only memory: after a restart of the controller every host begins with room.
+
+use crate::limits::{
+    DOCUMENT_BYTES, DOCUMENT_BYTES_PER_HOST, DOCUMENTS_PER_HOST, ENTITIES_PER_HOST, ENTITY_FORGOTTEN_AFTER,
+    EVENT_BYTES, SCREEN_SWEEP_EVERY,
+};
+use crate::store::quarantine::{LeftOut, Reason};
+use crate::transport::{Inbound, Payload};
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::samples::{EntityKind, Row};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+/// All hosts; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Screen(Arc<Mutex<HashMap<i32, HostShare>>>);
+
+/// What one host has.
+#[derive(Debug)]
+struct HostShare {
+    /// Hashes of the entities that it sampled, keyed so that nobody can make two collide; when last.
+    entities: HashMap<u64, Instant>,
+    hasher: RandomState,
+    swept: Instant,
+    documents: HashMap<(EntityKind, String), usize>,
+    document_bytes: usize,
+}
+
+impl Screen {
+    /// Takes out of a batch what its host may not have, and says what that was.
+    pub fn pass(&self, arrived: &mut Inbound) -> Vec<LeftOut> {
+        let now = Instant::now();
+        let mut hosts = self.lock();
+        let host = hosts.entry(arrived.agent.host_id).or_insert_with(|| HostShare::new(now));
+        let mut out = match &mut arrived.payload {
+            Payload::Samples { rows, .. } => host.rows(rows, now),
+            Payload::Events(events) => large_ones(events, EVENT_BYTES, "an event"),
+            Payload::Inventory(documents) => {
+                let mut out = large_ones(documents, DOCUMENT_BYTES, "a document");
+                out.extend(host.documents(documents));
+                out
+            }
+            Payload::Evicted { .. } => Vec::new(),
+        };
+        if arrived.held_back {
+            let detail = "it sends more than one agent may: held back, and stored all the same".to_owned();
+            out.push(LeftOut { reason: Reason::Rate, rows: 0, detail });
+        }
+        out
+    }
+
+    /// A document ended without the agent's saying so.
+    pub fn ended(&self, host_id: i32, document: &Document) {
+        if let Some(host) = self.lock().get_mut(&host_id) {
+            host.gone(document);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, HostShare>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HostShare {
+    fn new(now: Instant) -> Self {
+        Self {
+            entities: HashMap::new(),
+            hasher: RandomState::new(),
+            swept: now,
+            documents: HashMap::new(),
+            document_bytes: 0,
+        }
+    }
+
+    fn rows(&mut self, rows: &mut Vec<Row>, now: Instant) -> Vec<LeftOut> {
+        let before = rows.len();
+        rows.retain(|row| self.has_room(row, now));
+        let detail = || {
+            let minutes = ENTITY_FORGOTTEN_AFTER.as_secs() / 60;
+            format!(
+                "the host has named more than {ENTITIES_PER_HOST} containers, processes and the like within {minutes} min"
+            )
+        };
+        left_out(Reason::Entities, before - rows.len(), detail)
+    }
+
+    fn has_room(&mut self, row: &Row, now: Instant) -> bool {
+        let entity = self.hasher.hash_one((row.kind, row.key.as_str()));
+        if let Some(seen) = self.entities.get_mut(&entity) {
+            *seen = now;
+            return true;
+        }
+        if self.entities.len() >= ENTITIES_PER_HOST && now.duration_since(self.swept) >= SCREEN_SWEEP_EVERY {
+            self.swept = now;
+            self.entities.retain(|_, seen| now.duration_since(*seen) < ENTITY_FORGOTTEN_AFTER);
+        }
+        let room = self.entities.len() < ENTITIES_PER_HOST;
+        if room {
+            self.entities.insert(entity, now);
+        }
+        room
+    }
+
+    fn documents(&mut self, documents: &mut Vec<Document>) -> Vec<LeftOut> {
+        let before = documents.len();
+        documents.retain(|document| self.takes(document));
+        let detail = || {
+            let mebibytes = DOCUMENT_BYTES_PER_HOST / (1024 * 1024);
+            format!("the host has more than {DOCUMENTS_PER_HOST} documents, or more than {mebibytes} MiB of them")
+        };
+        left_out(Reason::Documents, before - documents.len(), detail)
+    }
+
+    fn takes(&mut self, document: &Document) -> bool {
+        if document.body.is_none() {
+            self.gone(document);
+            return true;
+        }
+        let identity = (document.kind, document.key.clone());
+        let (new, old) = (size(document), self.documents.get(&identity).copied());
+        let bytes = self.document_bytes - old.unwrap_or(0) + new;
+        let room = (old.is_some() || self.documents.len() < DOCUMENTS_PER_HOST) && bytes <= DOCUMENT_BYTES_PER_HOST;
+        if room {
+            self.document_bytes = bytes;
+            self.documents.insert(identity, new);
+        }
+        room
+    }
+
+    fn gone(&mut self, document: &Document) {
+        if let Some(bytes) = self.documents.remove(&(document.kind, document.key.clone())) {
+            self.document_bytes -= bytes;
+        }
+    }
+}
+
+fn large_ones<T: Serialize>(items: &mut Vec<T>, most: usize, what: &str) -> Vec<LeftOut> {
+    let before = items.len();
+    items.retain(|item| size(item) <= most);
+    left_out(Reason::Size, before - items.len(), || format!("{what} has more than {} KiB", most / 1024))
+}
+
+fn left_out(reason: Reason, rows: usize, detail: impl FnOnce() -> String) -> Vec<LeftOut> {
+    if rows == 0 { Vec::new() } else { vec![LeftOut { reason, rows: rows as u64, detail: detail() }] }
+}
+
+/// Bytes as JSON, which is how it is kept.
+fn size<T: Serialize>(item: &T) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // Plain data into a counter: neither can fail.
+    let _ = serde_json::to_writer(&mut counter, item);
+    counter.0
+}
+
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;
