@@ -19,7 +19,7 @@ const REFRESH_MS = 60_000;
  */
 
 /** @type {Record<string, (told: Refusals) => string>} */
-const WORDS = {
+const REFUSAL_WORDS = {
   time: (told) => `${plural(told.rows, "sample")} refused for ${told.rows === 1 ? "its" : "their"} time`,
   refused: (told) => `${plural(told.batches, "batch", "batches")} refused by the database`,
   evicted: (told) => `${plural(told.batches, "batch", "batches")} lost on the host`,
@@ -28,7 +28,9 @@ const WORDS = {
 
 /** @param {Refusals} told */
 export function refusalText(told) {
-  const what = WORDS[told.reason]?.(told) ?? `${plural(told.rows, "sample, document or event", "samples, documents or events")} refused`;
+  const what =
+    REFUSAL_WORDS[told.reason]?.(told) ??
+    `${plural(told.rows, "sample, document or event", "samples, documents or events")} refused`;
   return `${what}: ${plainLine(told.last_detail)}; last at ${moment(told.last_ms)}`;
 }
 

@@ -21,7 +21,7 @@ proptest! {
             }
             prop_assert!(set.intervals().len() <= most);
             for number in 0..70 {
-                prop_assert_eq!((set.missing(number, number) == 0), model.contains(&number), "{} in {:?}", number, set);
+                prop_assert_eq!(set.missing(number, number) == 0, model.contains(&number), "{} in {:?}", number, set);
             }
             for pair in set.intervals().windows(2) {
                 prop_assert!(pair[0].1 + 1 < pair[1].0, "touching: {:?}", set);

@@ -93,6 +93,26 @@ async fn tokens_are_made_listed_used_and_revoked() {
 }
 
 #[tokio::test]
+async fn what_was_refused_of_a_host_is_told_by_reason() {
+    let site = Site::start().await;
+    let cookie = site.cookie().await;
+    let host = enrol(&site, &cookie, "beta").await;
+    let path = format!("hosts/{host}/refusals");
+    assert_eq!(get(&site, &cookie, &path).await, json!([]));
+    let rows = vec![CoreSample::default().row("cpu0"), CoreSample::default().row("cpu1")];
+    store(&site, host, 1, Data::Samples { tick_ms: now_ms() + 3_600_000, rows }).await;
+    let told = get(&site, &cookie, &path).await;
+    assert_eq!((&told[0]["reason"], &told[0]["batches"], &told[0]["rows"]), (&json!("time"), &json!(1), &json!(2)));
+    assert!(told[0]["last_detail"].as_str().unwrap().contains("clock right?"));
+    assert!((now_ms() - told[0]["last_ms"].as_i64().unwrap()).abs() < 60_000);
+    let agents = get(&site, &cookie, "agents").await;
+    assert!(agents[0]["last_seen_ms"].is_i64(), "live samples are a sign of life");
+    let unknown = site.call("GET", "hosts/99/refusals").header("Cookie", &cookie).send().await.unwrap();
+    assert_eq!(refusal(unknown).await.0, 404);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn revoking_an_agent_closes_its_session() {
     let site = Site::start().await;
     let cookie = site.cookie().await;
