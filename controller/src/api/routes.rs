@@ -78,6 +78,10 @@ pub fn router(api: &Api) -> Router {
             route.path,
             match route.access {
                 Access::Report => route.handler.layer(room),
+                // Who is logged in asks this first; it is one look at the database.
+                Access::Public if route.method == Method::GET => {
+                    route.handler.layer(session_room).layer(from_fn(guard::same_origin))
+                }
                 Access::Public => route.handler.layer(room).layer(from_fn(guard::same_origin)),
                 Access::Session => {
                     route.handler.layer(demand_session).layer(session_room).layer(from_fn(guard::same_origin))
