@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use anyhow::{Context, Result, bail, ensure};
+use fleetlight_controller::postgres::PrivatePostgres;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -199,6 +200,14 @@ impl System {
     /// If it does not run.
     pub fn controller(&mut self) -> Result<&mut Process> {
         self.controller.as_mut().context("the controller does not run")
+    }
+
+    /// How to reach the controller's private Postgres.
+    ///
+    /// # Errors
+    /// If the controller does not run.
+    pub fn database_url(&self) -> Result<String> {
+        Ok(PrivatePostgres::url_of_running(&self.dir.join("controller/postgres"))?)
     }
 
     /// The folder that everything lies in.

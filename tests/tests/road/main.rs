@@ -2,11 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod reference;
+mod values;
+
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::netns;
 use fleetlight_tests::system::{AgentOptions, Options, System};
 use serde_json::Value;
-use std::fs;
+use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,12 +42,29 @@ async fn until_state(client: &Client, name: &str, state: &str, within: Duration)
     began.elapsed()
 }
 
-/// The next tick's rows of a host, as (kind, key) → values by metric name.
-async fn rows(stream: &mut Stream, catalogue: &Value) -> Vec<(String, String, serde_json::Map<String, Value>)> {
-    let rows = stream
-        .wait(10 * SECOND, |name, data| (name == "samples").then(|| data["rows"].clone()))
-        .await
-        .expect("samples");
+/// A host's samples of one tick.
+struct TickRows {
+    at_ms: i64,
+    /// Kind, key, values by the metric's name.
+    rows: Vec<(String, String, serde_json::Map<String, Value>)>,
+}
+
+impl TickRows {
+    fn has(&self, kind: &str, key: &str) -> bool {
+        self.rows.iter().any(|row| row.0 == kind && row.1 == key)
+    }
+
+    /// A number of the only entity of a kind, or of a named one.
+    fn value(&self, kind: &str, key: Option<&str>, metric: &str) -> f64 {
+        let found = self.rows.iter().find(|row| row.0 == kind && key.is_none_or(|key| row.1 == key));
+        let (.., values) = found.unwrap_or_else(|| panic!("no {kind} {key:?}"));
+        values[metric].as_f64().unwrap_or_else(|| panic!("{kind} {key:?} has no {metric}"))
+    }
+}
+
+/// The next tick of a host.
+async fn tick(stream: &mut Stream, catalogue: &Value) -> TickRows {
+    let data = stream.wait(10 * SECOND, |name, data| (name == "samples").then(|| data.clone())).await.expect("samples");
     let named = |row: &Value| {
         let kind = row["kind"].as_str()?.to_owned();
         let metrics =
@@ -52,78 +72,19 @@ async fn rows(stream: &mut Stream, catalogue: &Value) -> Vec<(String, String, se
         let values = metrics.zip(row["values"].as_array()?.iter().cloned()).collect();
         Some((kind, row["key"].as_str()?.to_owned(), values))
     };
-    rows.as_array().expect("rows").iter().filter_map(named).collect()
+    let rows = data["rows"].as_array().expect("rows").iter().filter_map(named).collect();
+    TickRows { at_ms: data["tick_ms"].as_i64().expect("a tick's time"), rows }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn this_machine_shows_with_its_real_numbers() {
-    let system = System::start("numbers", &Options::default()).expect("controller");
-    let client = system.set_up().await.expect("setup link");
-    let _agent = system.agent("here", &every_second()).expect("agent");
-    let id = host_id(&client, "here").await;
-    let catalogue = client.get("catalogue").await.expect("catalogue");
-    let mut stream = client.stream(Some(id)).await.expect("stream");
-    rows(&mut stream, &catalogue).await;
-    let rows = rows(&mut stream, &catalogue).await;
-
-    let (.., values) = rows.iter().find(|(kind, ..)| kind == "host").expect("the host's row");
-    let meminfo = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
-    let field = |name: &str| -> f64 {
-        let line = meminfo.lines().find(|line| line.starts_with(name)).expect("field");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("number") * 1024.0
-    };
-    assert_eq!(values["memory_total_bytes"].as_f64(), Some(field("MemTotal:")));
-    let used = values["memory_used_bytes"].as_f64().expect("used");
-    let expected = field("MemTotal:") - field("MemAvailable:");
-    assert!((used - expected).abs() < 0.1 * field("MemTotal:"), "{used} of {expected}: within 10 % of all memory");
-    let load: f64 =
-        fs::read_to_string("/proc/loadavg").expect("loadavg").split(' ').next().expect("load").parse().expect("number");
-    let load1 = values["load1"].as_f64().expect("load1");
-    assert!((load1 - load).abs() < 1.0, "{load1}, /proc says {load}");
-    let cpu = values["cpu_percent"].as_f64().expect("cpu");
-    assert!((0.0..=100.5).contains(&cpu), "{cpu}");
-
-    let df = std::process::Command::new("df").args(["-B1", "--output=target,size,used,avail"]).output().expect("df");
-    let df = String::from_utf8_lossy(&df.stdout).into_owned();
-    let (_, _, mount) = rows.iter().find(|(kind, key, _)| kind == "mount" && key == "/").expect("the root mount");
-    let line: Vec<f64> = df
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|fields| fields[0] == "/")
-        .expect("df says /")[1..]
-        .iter()
-        .map(|field| field.parse().expect("number"))
-        .collect();
-    assert_eq!(mount["total_bytes"].as_f64(), Some(line[0]), "size, to the byte");
-    let used = mount["used_bytes"].as_f64().expect("used");
-    assert!((used - line[1]).abs() < 0.02 * line[0], "{used}, df says {}: within 2 % of the disk", line[1]);
-
-    let detail = client.get(&format!("hosts/{id}")).await.expect("detail");
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").expect("kernel");
-    assert_eq!(detail["summary"]["kernel"], kernel.trim());
-    let documents = detail["documents"].as_array().expect("documents");
-    let absent = documents.iter().find(|document| document["kind"] == "gpu_driver").expect("GPU driver's document");
-    if !std::path::Path::new("/dev/nvidiactl").exists() {
-        assert_eq!(absent["body"]["state"], "library_missing");
-        assert!(absent["body"]["reason"].as_str().is_some_and(|why| !why.is_empty()));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn charts_come_from_postgres_and_survive_a_restart_of_the_controller() {
+async fn charts_come_from_postgres_and_a_killed_controller_costs_no_tick() {
     let mut system = System::start("history", &Options::default()).expect("controller");
     let client = system.set_up().await.expect("setup link");
     let _agent = system.agent("here", &every_second()).expect("agent");
     let id = host_id(&client, "here").await;
-    let path = |buckets: u32| {
-        let now = now_ms();
-        format!(
-            "hosts/{id}/series?kind=host&metric=load1&from_ms={}&to_ms={}&buckets={buckets}",
-            now - 5_000,
-            now + 55_000
-        )
-    };
-    client.wait(&path(60), 20 * SECOND, |series| (points(series) >= 5).then_some(())).await.expect("five points");
+    let (from_ms, to_ms) = (now_ms() - 5_000, now_ms() + 55_000);
+    let path = format!("hosts/{id}/series?kind=host&metric=load1&from_ms={from_ms}&to_ms={to_ms}&buckets=100");
+    client.wait(&path, 20 * SECOND, |series| (points(series) >= 5).then_some(())).await.expect("five points");
     system.controller().expect("runs").kill().expect("killed");
     let killed_ms = now_ms();
     tokio::time::sleep(3 * SECOND).await;
@@ -131,20 +92,35 @@ async fn charts_come_from_postgres_and_survive_a_restart_of_the_controller() {
     let client = Client::new(&system.origin()).expect("client");
     let login = serde_json::json!({ "name": "admin", "password": fleetlight_tests::system::PASSWORD });
     client.post("login", &login).await.expect("the password was kept");
-    // Every tick of the outage arrives by replay: no second of it is a gap.
-    let id = host_id(&client, "here").await;
-    let outage = format!(
-        "hosts/{id}/series?kind=host&metric=load1&from_ms={}&to_ms={}&buckets=600",
-        killed_ms - 2_000,
-        killed_ms + 3_000
-    );
-    client
-        .wait(&outage, 20 * SECOND, |series| {
-            let all = series["series"][0]["avg"].as_array()?;
-            (points(series) >= 5 && all.iter().filter(|value| value.is_null()).count() <= 1).then_some(())
-        })
+    host_id(&client, "here").await;
+    let back_ms = now_ms();
+    let mut database = PgConnection::connect(&system.database_url().expect("its database")).await.expect("connects");
+    let deadline = Instant::now() + 20 * SECOND;
+    let ticks = loop {
+        let ticks = stored_ticks(&mut database, id).await;
+        // What arrives live is there before the history behind it: all of it is there when nothing is missing.
+        if ticks.last().is_some_and(|last| *last > back_ms) && odd_steps(&ticks).is_empty() {
+            break ticks;
+        }
+        assert!(Instant::now() < deadline, "steps that are no second: {:?} ms of {ticks:?}", odd_steps(&ticks));
+        tokio::time::sleep(SECOND / 10).await;
+    };
+    let during = ticks.iter().filter(|tick| (killed_ms..back_ms).contains(tick)).count();
+    assert!(during >= 3, "only {during} ticks of an outage of three seconds and more");
+}
+
+/// Times of all samples of the host itself, in their order.
+async fn stored_ticks(database: &mut PgConnection, host_id: i64) -> Vec<i64> {
+    sqlx::query_scalar("select ms_of(ts) from host_hot where host_id = $1 order by ts")
+        .bind(host_id as i32)
+        .fetch_all(database)
         .await
-        .expect("the outage is filled");
+        .expect("reads")
+}
+
+/// What is not a second between two ticks that follow each other: one is missing, or there twice.
+fn odd_steps(ticks: &[i64]) -> Vec<i64> {
+    ticks.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| !(500..1_500).contains(step)).collect()
 }
 
 fn points(series: &Value) -> usize {
