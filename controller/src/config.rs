@@ -5,6 +5,7 @@
 
 use crate::api::settings::{Sites, WebError};
 use crate::api::{TlsFiles, WebSettings};
+use crate::store::retention::Retention;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub struct ControllerConfig {
     pub database_url: Option<String>,
     /// The built page.
     pub dashboard_dir: PathBuf,
+    /// How long samples and their rollups are kept.
+    pub retention: Retention,
 }
 
 /// Files of the page's certificate.
@@ -62,6 +65,7 @@ impl Default for ControllerConfig {
             public_endpoint: "127.0.0.1:7443".into(),
             database_url: None,
             dashboard_dir: "/usr/share/fleetlight/dashboard".into(),
+            retention: Retention::default(),
         }
     }
 }
@@ -131,6 +135,7 @@ impl ControllerConfig {
                 "not a Postgres address; allowed: postgres://user:password@host:port/database".into(),
             ));
         }
+        self.retention.check().map_err(|fault| ("retention", fault))?;
         if let Some(tls) = &self.web_tls {
             for file in [&tls.certificate, &tls.key] {
                 if !file.is_file() {

@@ -28,6 +28,7 @@ fn each_fault_names_key_place_and_what_is_allowed() {
         ("public_endpoint = \"fleet.example.org\"", &["public_endpoint", "host:port"]),
         ("database_url = \"mysql://db\"", &["database_url", "postgres://"]),
         ("public_url = \"fleet.example.org\"", &["public_url", "https://"]),
+        ("[retention]\nraw_days = 0", &["retention", "raw_days = 0", "1 to 36500"]),
         ("[web_tls]\ncertificate = \"/no/cert\"\nkey = \"/no/key\"", &["web_tls", "/no/cert does not exist"]),
     ];
     for (text, expected) in table {

@@ -220,8 +220,19 @@ pub const ENTITY_ROUNDS: usize = 5;
 /// a long history leave one each. Full: batches that lie at no interval's edge are not acked, and the agent is
 /// asked to connect again and send them, once what it sent has closed gaps.
 pub const LEDGER_INTERVALS: usize = 4_096;
-/// How long samples stay in the hot tables. Older ones that arrive are counted in quarantine.
-pub const HOT_RETENTION: Duration = Duration::from_secs(48 * 3600);
+/// How old a sample may be when it arrives: longer than any agent's spool reaches. Older ones are
+/// counted in quarantine, as are those of days that have been dropped.
+pub const SAMPLE_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// After its end an hour stays open for this long, for what is on its way. What comes later goes to
+/// the late tables.
+pub const CLOSE_AFTER: Duration = Duration::from_secs(300);
+/// One step of compaction: an hour of one kind of all hosts. Beyond it the step is undone, and tried
+/// again by the next run.
+pub const PACK_WAIT: Duration = Duration::from_secs(600);
+/// Memory in which a step sorts; more is sorted on disk.
+pub const PACK_SORT_MIB: u32 = 64;
+/// Hours of single hosts that one run merges late samples into; the rest waits for the next run.
+pub const LATE_STEPS: u32 = 5_000;
 /// How far ahead of the controller's clock a tick may be; beyond it it is counted in quarantine.
 pub const TICK_AHEAD: Duration = Duration::from_secs(600);
 /// Age up to which an event's time is believed, and after which events, ended documents and

@@ -106,7 +106,7 @@ impl Database {
             .await
             .map_err(|error| Failure::Unavailable(format!("private Postgres: {error}")))?;
         let store = Store::connect(private.url()).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        Ok(Self { store, private: Some(private) })
+        Ok(Self { store: store.keeping(config.retention), private: Some(private) })
     }
 
     /// Connects to the database that is there, and starts none.
@@ -120,7 +120,7 @@ impl Database {
             let place = config.database_url.as_deref().map_or("private Postgres".into(), without_password);
             Failure::Unavailable(format!("database_url: {place} does not answer: {error}"))
         })?;
-        Ok(Self { store, private: None })
+        Ok(Self { store: store.keeping(config.retention), private: None })
     }
 
     async fn close(self) {

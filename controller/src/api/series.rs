@@ -58,5 +58,6 @@ fn query(host_id: i32, question: Question, now_ms: i64) -> Result<SeriesQuery, A
         from_ms: question.from_ms.unwrap_or(to_ms.saturating_sub(HOUR_MS)),
         to_ms,
         buckets,
+        now_ms,
     })
 }

@@ -3,29 +3,56 @@
 use super::LiveSink;
 use super::screen::Screen;
 use crate::limits::{CONFIRM_EVERY, UPKEEP_EVERY};
-use crate::store::Store;
+use crate::store::compaction::Compacted;
+use crate::store::{Store, StoreError};
 use crate::transport::WallClock;
 use std::sync::Arc;
-use tokio::time::{MissedTickBehavior, interval};
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Runs until `stop`.
 pub async fn run(store: Store, live: Arc<impl LiveSink>, screen: Screen, clock: WallClock, stop: CancellationToken) {
-    let (mut upkeep, mut confirm) = (interval(UPKEEP_EVERY), interval(CONFIRM_EVERY));
-    for timer in [&mut upkeep, &mut confirm] {
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Cut anywhere, what is half done is rolled back and found again.
+        ((), ()) = async { tokio::join!(keep_up(&store, &clock), confirm(&store, &*live, &screen, &clock)) } => {}
     }
+}
+
+async fn keep_up(store: &Store, clock: &WallClock) {
+    let mut timer = every(UPKEEP_EVERY);
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = upkeep.tick() => {
-                if let Err(error) = store.upkeep(clock()).await {
-                    tracing::warn!(%error, "upkeep failed; the next one is in {} min", UPKEEP_EVERY.as_secs() / 60);
-                }
-            }
-            _ = confirm.tick() => end_unconfirmed(&store, &*live, &screen, clock()).await,
+        timer.tick().await;
+        if let Err(error) = all(store, clock()).await {
+            tracing::warn!(%error, "upkeep failed; the next one is in {} min", UPKEEP_EVERY.as_secs() / 60);
         }
     }
+}
+
+async fn all(store: &Store, now_ms: i64) -> Result<(), StoreError> {
+    store.upkeep(now_ms).await?;
+    let compacted = store.compact(now_ms).await?;
+    let dropped = store.drop_expired(now_ms).await?;
+    if compacted != Compacted::default() || dropped > 0 {
+        tracing::info!(?compacted, dropped, "packed closed hours and dropped what is older than it is kept");
+    }
+    Ok(())
+}
+
+/// A loop of its own: packing an hour may take longer than a gone container should stay in view.
+async fn confirm(store: &Store, live: &impl LiveSink, screen: &Screen, clock: &WallClock) {
+    let mut timer = every(CONFIRM_EVERY);
+    loop {
+        timer.tick().await;
+        end_unconfirmed(store, live, screen, clock()).await;
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut timer = interval(period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
 }
 
 /// What vanished while no agent looked vanishes from the live view too.

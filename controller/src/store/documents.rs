@@ -113,6 +113,20 @@ impl Store {
         Ok(rows.iter().filter_map(document).collect())
     }
 
+    /// What was true of all hosts at a moment, each with its host.
+    pub(super) async fn fleet_documents(&self, at_ms: i64) -> Result<Vec<(i32, Document)>, StoreError> {
+        let rows = sqlx::query(
+            "select host_id, kind, key, ms_of(valid_from) as at_ms, body from inventory
+             where valid_from <= time_of($1) and (valid_to is null or valid_to > time_of($1))
+             order by host_id, kind, key",
+        )
+        .bind(at_ms)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("reading the documents of a moment"))?;
+        Ok(rows.iter().filter_map(|row| Some((row.get("host_id"), document(row)?))).collect())
+    }
+
     /// Which of an agent's kinds differ from what is stored, by their hashes.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ use super::ledger::Ledger;
 use super::partitions::hour_of;
 use super::quarantine::{LeftOut, Reason, Tally};
 use super::samples::{Rows, plausible};
-use super::{Store, StoreError, agents, documents, doing, entities, events, lock};
+use super::tiers::Tier;
+use super::{Store, StoreError, agents, documents, doing, entities, events, lock, packing};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
@@ -61,17 +62,20 @@ impl Store {
     /// [`StoreError::is_refusal`] tells data that the database will never take from a database
     /// that is away.
     pub async fn flush(&self, batches: &[Batch], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+        let closed_before_ms = lock(&self.known.gate).closed_before_ms;
         let ticks = batches.iter().filter_map(|batch| match batch.data {
-            Data::Samples { tick_ms, .. } if plausible(tick_ms, now_ms) => Some(hour_of(tick_ms)),
+            Data::Samples { tick_ms, .. } if tick_ms >= closed_before_ms && plausible(tick_ms, now_ms) => {
+                Some(hour_of(tick_ms))
+            }
             _ => None,
         });
-        self.ensure_hours(ticks).await?;
+        self.ensure(Tier::Hot, ticks).await?;
         self.within("storing batches", async |connection| self.flush_on(connection, batches, now_ms).await)
             .await
             .inspect_err(|error| {
                 // Perhaps somebody dropped a partition that we believe in.
                 if error.is_refusal() {
-                    lock(&self.known.hours).clear();
+                    lock(&self.known.parts).clear();
                 }
             })
     }
@@ -101,6 +105,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Vec<Outcome>, StoreError> {
         let mut transaction = begin(connection).await?;
+        let gate = packing::hold(&mut transaction).await?;
         let mut ledger = Ledger::lock(&mut transaction, batches, now_ms).await?;
         let outcomes = ledger.admit(batches);
         let (fresh, untimely): (Vec<&Batch>, Vec<&Batch>) = batches
@@ -108,7 +113,7 @@ impl Store {
             .zip(&outcomes)
             .filter(|(_, outcome)| **outcome == Outcome::Stored)
             .map(|(batch, _)| batch)
-            .partition(|batch| is_timely(batch, now_ms));
+            .partition(|batch| is_timely(batch, gate.raw_since_ms, now_ms));
         let fresh = || fresh.iter().copied();
 
         let mut rows = Rows::of(fresh());
@@ -118,7 +123,7 @@ impl Store {
         };
         let entities = entities::resolve(&mut transaction, &unknown).await?;
         rows.number(|host_id, kind, key| entities.get(host_id, kind, key));
-        rows.copy(&mut transaction).await?;
+        rows.copy(&mut transaction, gate.closed_before_ms).await?;
         documents::put(&mut transaction, fresh()).await?;
         events::insert(&mut transaction, fresh()).await?;
         let mut tally = Tally::default();
@@ -135,6 +140,7 @@ impl Store {
         transaction.commit().await.map_err(doing("committing"))?;
         lock(&self.known.entities).merge(entities);
         lock(&self.known.seen).extend(seen.into_iter().map(|agent_id| (agent_id, now_ms)));
+        *lock(&self.known.gate) = gate;
         Ok(outcomes)
     }
 }
@@ -149,9 +155,9 @@ async fn begin(connection: &mut PgConnection) -> Result<sqlx::Transaction<'_, sq
     Ok(transaction)
 }
 
-fn is_timely(batch: &Batch, now_ms: i64) -> bool {
+fn is_timely(batch: &Batch, raw_since_ms: i64, now_ms: i64) -> bool {
     match batch.data {
-        Data::Samples { tick_ms, .. } => plausible(tick_ms, now_ms),
+        Data::Samples { tick_ms, .. } => tick_ms >= raw_since_ms && plausible(tick_ms, now_ms),
         _ => true,
     }
 }

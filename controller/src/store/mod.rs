@@ -10,22 +10,31 @@
 //! - Everything is keyed by host first.
 
 pub mod agents;
+mod chunks;
+pub mod compaction;
 mod copy;
 pub mod documents;
 pub mod enrolment;
 mod entities;
 pub mod events;
 pub mod flush;
+mod grid;
 pub mod hosts;
 pub mod intervals;
 pub mod join_tokens;
 pub mod latest;
 mod ledger;
+pub mod moment;
+mod packing;
 mod partitions;
+mod pieces;
 pub mod quarantine;
+pub mod retention;
+mod rollups;
 mod samples;
 pub mod series;
 pub mod tables;
+pub mod tiers;
 pub mod upkeep;
 pub mod users;
 pub mod web_sessions;
@@ -82,6 +91,7 @@ fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
 pub struct Store {
     pool: PgPool,
     known: Arc<Known>,
+    retention: retention::Retention,
 }
 
 /// What need not be asked again. Only committed facts get in here.
@@ -90,8 +100,10 @@ struct Known {
     entities: Mutex<entities::KnownEntities>,
     /// Agents whose last-seen time is not older than [`AGENT_SEEN_EVERY`]: when it was written.
     seen: Mutex<HashMap<Uuid, i64>>,
-    /// Hours, counted since the Unix epoch, that have a partition in every hot table.
-    hours: Mutex<HashSet<i64>>,
+    /// Partitions, by their first hour since the Unix epoch, that every table of the tier has.
+    parts: Mutex<HashSet<(tiers::Tier, i64)>>,
+    /// As it was last read; the database's own can only be further on.
+    gate: Mutex<packing::Gate>,
 }
 
 impl Known {
@@ -128,7 +140,13 @@ impl Store {
             return Err(StoreError::TooOld { found });
         }
         MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool, known: Arc::default() })
+        Ok(Self { pool, known: Arc::default(), retention: retention::Retention::default() })
+    }
+
+    /// The same store, which keeps its tiers for these times.
+    #[must_use]
+    pub fn keeping(self, retention: retention::Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Runs `work` on a connection, for a bounded time. One that does not answer is closed, not

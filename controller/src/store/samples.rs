@@ -5,7 +5,7 @@ use super::entities::Unknown;
 use super::flush::{Batch, Data};
 use super::tables::{self, HotTable};
 use super::{StoreError, doing, storable};
-use crate::limits::{HOT_RETENTION, TICK_AHEAD};
+use crate::limits::{SAMPLE_AGE, TICK_AHEAD};
 use fleetlight_protocol::metric::Column;
 use fleetlight_protocol::samples::{EntityKind, Row};
 use sqlx::PgConnection;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Whether a tick can be: not from the future, and not older than what is kept.
 #[must_use]
 pub fn plausible(tick_ms: i64, now_ms: i64) -> bool {
-    let (back, ahead) = (HOT_RETENTION.as_millis() as i64, TICK_AHEAD.as_millis() as i64);
+    let (back, ahead) = (SAMPLE_AGE.as_millis() as i64, TICK_AHEAD.as_millis() as i64);
     (now_ms.saturating_sub(back)..=now_ms.saturating_add(ahead)).contains(&tick_ms)
 }
 
@@ -56,17 +56,20 @@ impl<'a> Rows<'a> {
         unknown
     }
 
-    /// Sends all rows that have a number; how many.
-    pub async fn copy(&self, connection: &mut PgConnection) -> Result<u64, StoreError> {
-        let mut buffers: BTreeMap<EntityKind, (&HotTable, CopyBuffer)> = BTreeMap::new();
+    /// Sends all rows that have a number, those from before `closed_before_ms` to late; how many.
+    pub async fn copy(&self, connection: &mut PgConnection, closed_before_ms: i64) -> Result<u64, StoreError> {
+        let mut buffers: BTreeMap<(EntityKind, bool), (&HotTable, CopyBuffer)> = BTreeMap::new();
         for entry in &self.0 {
             let (Some(entity_id), Some(table)) = (entry.entity_id, tables::of(entry.row.kind)) else { continue };
-            let (_, buffer) = buffers.entry(table.kind).or_insert_with(|| (table, CopyBuffer::default()));
+            let (_, buffer) = buffers
+                .entry((table.kind, entry.tick_ms < closed_before_ms))
+                .or_insert_with(|| (table, CopyBuffer::default()));
             write(buffer, table, entry, entity_id);
         }
         let mut copied = 0;
-        for (table, buffer) in buffers.into_values() {
-            let mut copy = connection.copy_in_raw(&table.copy).await.map_err(doing("copying samples"))?;
+        for ((_, is_late), (table, buffer)) in buffers {
+            let into = if is_late { &table.copy_late } else { &table.copy };
+            let mut copy = connection.copy_in_raw(into).await.map_err(doing("copying samples"))?;
             copy.send(buffer.finish()).await.map_err(doing("copying samples"))?;
             copied += copy.finish().await.map_err(doing("copying samples"))?;
         }
@@ -116,10 +119,10 @@ mod tests {
     #[test]
     fn ticks_far_from_now_are_not_plausible() {
         let now = 1_763_715_600_000;
-        assert!(plausible(now - 47 * 3_600_000, now));
+        assert!(plausible(now - 14 * 24 * 3_600_000, now));
         assert!(plausible(now + 599_000, now));
         assert!(!plausible(now + 601_000, now));
-        assert!(!plausible(now - 49 * 3_600_000, now));
+        assert!(!plausible(now - 14 * 24 * 3_600_000 - 1, now));
         assert!(!plausible(i64::MIN, now));
         assert!(!plausible(i64::MAX, now));
     }

@@ -1,11 +1,14 @@
-//! Numbers over time, in buckets: average, least and greatest, with gaps.
+//! Numbers over time, in buckets: average, least and greatest, with gaps; from the coarsest source
+//! that suffices.
 
+use super::grid::{Grid, Source};
+use super::pieces::{Wanted, buckets};
 use super::{Store, StoreError, doing, tables};
-use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_BUCKETS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
+use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
 use fleetlight_protocol::samples::EntityKind;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -18,8 +21,21 @@ pub struct SeriesQuery {
     pub keys: Option<Vec<String>>,
     pub from_ms: i64,
     pub to_ms: i64,
-    /// At most this many (but two), and never more than [`SERIES_BUCKETS`].
+    /// At most this many (but two), and never more than [`crate::limits::SERIES_BUCKETS`].
     pub buckets: usize,
+    /// The controller's clock: what is older than it is kept comes from rollups.
+    pub now_ms: i64,
+}
+
+/// The same of all hosts together: one line for each metric, over all entities of the kind.
+#[derive(Debug, Clone)]
+pub struct FleetQuery {
+    pub kind: EntityKind,
+    pub metrics: Vec<String>,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub buckets: usize,
+    pub now_ms: i64,
 }
 
 /// Equal buckets from `from_ms` on, each beginning at its `times_ms`.
@@ -52,71 +68,28 @@ pub enum SeriesError {
     Store(#[from] StoreError),
 }
 
-/// The buckets of a question: whole multiples of the sampling interval, on a grid that does not
-/// move with the question, so that a chart that slides on keeps its buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Grid {
-    from_ms: i64,
-    step_ms: i64,
-    buckets: usize,
-}
-
-impl Grid {
-    fn new(from_ms: i64, to_ms: i64, buckets: usize, interval_ms: i64) -> Self {
-        // A range that lies across the grid's lines needs one bucket more than its length does.
-        let whole = (buckets.clamp(2, SERIES_BUCKETS) - 1) as i64;
-        let interval_ms = interval_ms.max(1);
-        let intervals = (to_ms - from_ms + interval_ms - 1) / interval_ms;
-        let step_ms = interval_ms * ((intervals + whole - 1) / whole).max(1);
-        let (from_ms, buckets) = span(from_ms, to_ms, step_ms);
-        Self { from_ms, step_ms, buckets: buckets as usize }
-    }
-
-    fn to_ms(self) -> i64 {
-        self.from_ms + self.step_ms * self.buckets as i64
-    }
-
-    fn times(self) -> Vec<i64> {
-        (0..self.buckets as i64).map(|bucket| self.from_ms + bucket * self.step_ms).collect()
-    }
-}
-
-/// First grid point and number of buckets that cover a range.
-fn span(from_ms: i64, to_ms: i64, step_ms: i64) -> (i64, i64) {
-    let first = from_ms.div_euclid(step_ms);
-    (first * step_ms, (to_ms - 1).div_euclid(step_ms) - first + 1)
-}
-
 impl Store {
     /// # Errors
     /// [`SeriesError::Question`] names what is wrong with it and what is allowed.
     pub async fn series(&self, query: &SeriesQuery) -> Result<Series, SeriesError> {
-        let metrics = known_metrics(query)?;
-        let Some(table) = tables::of(query.kind) else {
-            return Err(SeriesError::Question(format!("{} has no metrics", query.kind.name())));
-        };
+        let metrics = known_metrics(query.kind, &query.metrics)?;
+        check_range(query.from_ms, query.to_ms)?;
+        let table = table_of(query.kind)?;
+        if query.keys.as_ref().is_some_and(|keys| keys.len() > SERIES_KEYS) {
+            return Err(SeriesError::Question(format!("name at most {SERIES_KEYS} keys")));
+        }
         let interval_ms = self.interval_ms(query.host_id).await?;
-        let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms);
-        let columns: Vec<String> = metrics
-            .iter()
-            .map(|name| format!("avg({name})::float8, min({name})::float8, max({name})::float8"))
-            .collect();
-        let (name, columns) = (&table.name, columns.join(", "));
-        let (from_ms, to_ms, step_ms) = (grid.from_ms, grid.to_ms(), grid.step_ms);
-        // Times as literals: the planner then leaves all other partitions out.
-        let sql = format!(
-            "select key, ((ms_of(ts) - {from_ms}) / {step_ms})::int as bucket, array[{columns}]
-             from {name} join entities on entities.id = entity_id
-             where {name}.host_id = $1 and ts >= time_of({from_ms}) and ts < time_of({to_ms})
-             and entity_id in (select id from entities where host_id = $1 and kind = $2 and ($3::text[] is null or key = any($3)))
-             group by entity_id, key, bucket order by key, bucket limit {limit}",
-            limit = SERIES_ROWS + 1,
-        );
+        let finest = self.finest(query.from_ms, query.now_ms);
+        let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms, finest);
+        let keys = self.keys(query).await?;
+        let ids: Vec<i32> = keys.keys().copied().collect();
+        let only = " and host_id = $1 and entity_id = any($2)";
+        let wanted = Wanted { table, metrics: &metrics, only, interval_s: interval_ms as f64 / 1_000.0 };
+        let sql = format!("{} limit {}", buckets(&wanted, &grid, "entity_id"), SERIES_ROWS + 1);
         let rows = sqlx::query(AssertSqlSafe(sql))
             .persistent(false)
             .bind(query.host_id)
-            .bind(query.kind as i16)
-            .bind(query.keys.as_deref())
+            .bind(&ids)
             .fetch_all(&self.pool)
             .await
             .map_err(doing("reading a series"))?;
@@ -125,14 +98,60 @@ impl Store {
                 format!("more than {SERIES_ROWS} points: ask for fewer keys, fewer buckets or a shorter time");
             return Err(SeriesError::Question(message));
         }
-        let mut lines: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+        let mut lines: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
         for row in &rows {
-            let (key, bucket, values): (String, i32, Vec<Option<f64>>) = (row.get(0), row.get(1), row.get(2));
-            let of_key = lines.entry(key).or_insert_with_key(|key| empty(key, &metrics, grid.buckets));
+            let (id, bucket, values): (i32, i32, Vec<Option<f64>>) = (row.get(0), row.get(1), row.get(2));
+            let Some(key) = keys.get(&id) else { continue };
+            let of_key = lines.entry(key).or_insert_with(|| empty(key, &metrics, grid.buckets));
             fill(of_key, bucket, &values);
         }
-        let series = lines.into_values().flatten().collect();
-        Ok(Series { from_ms, to_ms, step_ms, times_ms: grid.times(), series })
+        Ok(answer(grid, lines.into_values().flatten().collect()))
+    }
+
+    /// # Errors
+    /// As [`Store::series`].
+    pub async fn fleet_series(&self, query: &FleetQuery) -> Result<Series, SeriesError> {
+        let metrics = known_metrics(query.kind, &query.metrics)?;
+        check_range(query.from_ms, query.to_ms)?;
+        let table = table_of(query.kind)?;
+        let interval_ms = i64::from(DEFAULT_INTERVAL_MS);
+        let finest = self.finest(query.from_ms, query.now_ms);
+        let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms, finest);
+        let wanted = Wanted { table, metrics: &metrics, only: "", interval_s: interval_ms as f64 / 1_000.0 };
+        let rows = sqlx::query(AssertSqlSafe(buckets(&wanted, &grid, "")))
+            .persistent(false)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(doing("reading a series of the fleet"))?;
+        let mut lines = empty("", &metrics, grid.buckets);
+        for row in &rows {
+            fill(&mut lines, row.get(0), &row.get::<Vec<Option<f64>>, _>(1));
+        }
+        Ok(answer(grid, lines))
+    }
+
+    /// What is sure to be there from `from_ms` on.
+    pub(super) fn finest(&self, from_ms: i64, now_ms: i64) -> Source {
+        if from_ms >= self.retention.raw_since_ms(now_ms) {
+            Source::Samples
+        } else if from_ms >= self.retention.minutes_since_ms(now_ms) {
+            Source::Minutes
+        } else {
+            Source::Quarters
+        }
+    }
+
+    async fn keys(&self, query: &SeriesQuery) -> Result<HashMap<i32, String>, StoreError> {
+        let rows: Vec<(i32, String)> = sqlx::query_as(
+            "select id, key from entities where host_id = $1 and kind = $2 and ($3::text[] is null or key = any($3))",
+        )
+        .bind(query.host_id)
+        .bind(query.kind as i16)
+        .bind(query.keys.as_deref())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("looking for what a series is about"))?;
+        Ok(rows.into_iter().collect())
     }
 
     /// The sampling interval that the host's own document states.
@@ -150,26 +169,35 @@ impl Store {
     }
 }
 
-/// The catalogue's own names for what was asked: nothing else becomes SQL.
-fn known_metrics(query: &SeriesQuery) -> Result<Vec<&'static str>, SeriesError> {
-    let question = |message: String| Err(SeriesError::Question(message));
-    if query.from_ms >= query.to_ms || query.from_ms < 0 || query.to_ms > FAR_MS {
-        return question("from_ms must be before to_ms, both milliseconds since the Unix epoch".into());
+fn answer(grid: Grid, series: Vec<Line>) -> Series {
+    Series { from_ms: grid.from_ms, to_ms: grid.to_ms(), step_ms: grid.step_ms, times_ms: grid.times(), series }
+}
+
+fn table_of(kind: EntityKind) -> Result<&'static tables::HotTable, SeriesError> {
+    tables::of(kind).ok_or_else(|| SeriesError::Question(format!("{} has no metrics", kind.name())))
+}
+
+fn check_range(from_ms: i64, to_ms: i64) -> Result<(), SeriesError> {
+    if from_ms >= to_ms || from_ms < 0 || to_ms > FAR_MS {
+        let words = "from_ms must be before to_ms, both milliseconds since the Unix epoch";
+        return Err(SeriesError::Question(words.into()));
     }
-    if query.metrics.is_empty() || query.metrics.len() > SERIES_METRICS {
+    Ok(())
+}
+
+/// The catalogue's own names for what was asked: nothing else becomes SQL.
+fn known_metrics(kind: EntityKind, wanted: &[String]) -> Result<Vec<&'static str>, SeriesError> {
+    let question = |message: String| Err(SeriesError::Question(message));
+    if wanted.is_empty() || wanted.len() > SERIES_METRICS {
         return question(format!("name 1 to {SERIES_METRICS} metrics"));
     }
-    if query.keys.as_ref().is_some_and(|keys| keys.len() > SERIES_KEYS) {
-        return question(format!("name at most {SERIES_KEYS} keys"));
-    }
-    let catalogue = query.kind.metrics();
     let mut names = Vec::new();
-    for wanted in &query.metrics {
-        match catalogue.iter().find(|metric| metric.name == wanted) {
+    for wanted in wanted {
+        match kind.metrics().iter().find(|metric| metric.name == wanted) {
             Some(metric) if !names.contains(&metric.name) => names.push(metric.name),
             Some(_) => {}
             None => {
-                let kind = query.kind.name();
+                let kind = kind.name();
                 return question(format!("{kind} has no metric {wanted:?}; GET catalogue lists what there is"));
             }
         }

@@ -3,7 +3,6 @@
 
 use fleetlight_protocol::metric::{Column, Metric};
 use fleetlight_protocol::samples::EntityKind;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// Where samples of one kind go first.
@@ -14,6 +13,8 @@ pub struct HotTable {
     /// Metrics in column order, widest first, each with its place in the catalogue.
     pub columns: Vec<(usize, Column)>,
     pub copy: String,
+    /// The same into the table of what came too late for its hour.
+    pub copy_late: String,
 }
 
 impl HotTable {
@@ -21,12 +22,10 @@ impl HotTable {
         let name = format!("{}_hot", kind.name());
         let mut columns: Vec<_> = kind.metrics().iter().map(|metric| metric.column).enumerate().collect();
         columns.sort_by_key(|(place, column)| (*column, *place));
-        let mut copy = format!("copy {name} (ts, host_id, entity_id");
-        for (place, _) in &columns {
-            let _ = write!(copy, ", {}", kind.metrics()[*place].name);
-        }
-        copy.push_str(") from stdin (format binary)");
-        Self { kind, name, columns, copy }
+        let names: String = columns.iter().map(|(place, _)| format!(", {}", kind.metrics()[*place].name)).collect();
+        let copy = format!("copy {name} (ts, host_id, entity_id{names}) from stdin (format binary)");
+        let copy_late = copy.replacen("_hot ", "_late ", 1);
+        Self { kind, name, columns, copy, copy_late }
     }
 
     pub fn metrics(&self) -> &'static [Metric] {

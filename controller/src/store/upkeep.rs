@@ -1,8 +1,9 @@
 //! What time asks for: partitions ahead, and forgetting.
 
 use super::partitions::hour_of;
+use super::tiers::Tier;
 use super::{Store, StoreError, doing};
-use crate::limits::{EVENT_AGE, HOT_RETENTION, PARTITION_HOURS_AHEAD, QUARANTINE_AGE, TOKEN_AGE};
+use crate::limits::{EVENT_AGE, PARTITION_HOURS_AHEAD, QUARANTINE_AGE, TOKEN_AGE};
 
 impl Store {
     /// To be called at start and every few minutes; harmless when called twice, or by two controllers.
@@ -11,16 +12,16 @@ impl Store {
     /// The database does not answer; what was done stays done.
     pub async fn upkeep(&self, now_ms: i64) -> Result<(), StoreError> {
         let hour = hour_of(now_ms);
-        self.ensure_hours(hour..=hour + PARTITION_HOURS_AHEAD).await?;
-        // One hour of grace: a flush that began before the hour's end may still write.
-        let dropped = self.drop_hours_before(hour_of(now_ms - HOT_RETENTION.as_millis() as i64) - 1).await?;
+        for tier in Tier::ALL {
+            self.ensure(tier, hour..=hour + PARTITION_HOURS_AHEAD).await?;
+        }
         let before = |age: std::time::Duration| now_ms - age.as_millis() as i64;
         let documents = self.forget_documents_before(before(EVENT_AGE)).await?;
         let events = self.forget_events_before(before(EVENT_AGE)).await?;
         self.forget_join_tokens_before(before(TOKEN_AGE)).await?;
         self.forget_counts_before(before(EVENT_AGE), before(QUARANTINE_AGE)).await?;
-        if dropped > 0 || documents > 0 || events > 0 {
-            tracing::info!(partitions = dropped, documents, events, "forgot what is older than it is kept");
+        if documents > 0 || events > 0 {
+            tracing::info!(documents, events, "forgot what is older than it is kept");
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ async fn impossible_ticks_are_counted_and_acked() {
     let agent = Agent::new(fixture.host("alpha").await);
     let batches = [
         agent.tick(1, NOW_MS + 11 * 60_000),
-        agent.tick(2, NOW_MS - 49 * 3_600_000),
+        agent.tick(2, NOW_MS - 15 * 24 * 3_600_000),
         agent.tick(3, i64::MAX),
         agent.tick(4, NOW_MS),
     ];

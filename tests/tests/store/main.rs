@@ -7,6 +7,8 @@ mod directory;
 mod ingest;
 mod inventory;
 mod ledger;
+mod packing;
+mod rollups;
 mod schema;
 mod series;
 

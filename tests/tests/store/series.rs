@@ -1,9 +1,14 @@
-//! Charts and last values from the hot tables.
+//! Charts, last values and past moments, wherever the samples are by then.
 
 use crate::{Agent, Fixture, NOW_MS, gpu_row, host_row};
 use fleetlight_controller::store::flush::Data;
-use fleetlight_controller::store::series::{SeriesError, SeriesQuery};
+use fleetlight_controller::store::retention::Retention;
+use fleetlight_controller::store::series::{FleetQuery, Series, SeriesError, SeriesQuery};
 use fleetlight_protocol::samples::{EntityKind, Row};
+
+const HOUR_MS: i64 = 3_600_000;
+/// Half a day before [`NOW_MS`], and a line between two half days.
+const NOON_MS: i64 = NOW_MS - 21 * HOUR_MS;
 
 fn query(host_id: i32) -> SeriesQuery {
     SeriesQuery {
@@ -14,6 +19,7 @@ fn query(host_id: i32) -> SeriesQuery {
         from_ms: NOW_MS - 60_000,
         to_ms: NOW_MS,
         buckets: 1_200,
+        now_ms: NOW_MS,
     }
 }
 
@@ -98,4 +104,136 @@ async fn the_last_numbers_outlive_the_controller() {
     let latest = fixture.store.latest(agent.host_id).await.expect("asked").expect("samples");
     assert_eq!(latest.tick_ms, NOW_MS);
     assert_eq!(latest.rows, [host_row(3.0), gpu_row("GPU-0", 7.0)]);
+}
+
+/// Four hours of two GPUs from [`NOON_MS`] on, each ten minutes' gap an hour; then `pass` makes time pass.
+async fn four_hours() -> (Fixture, Agent) {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    let ticks = (0..4 * 720_u64).filter(|tick| tick % 720 < 600);
+    let batches: Vec<_> = ticks
+        .map(|tick| {
+            let watts = (tick % 97) as f64;
+            let rows = vec![gpu_row("GPU-0", watts), gpu_row("GPU-1", 1_000.0), host_row(tick as f64)];
+            samples(agent, tick, NOON_MS + tick as i64 * 5_000, rows)
+        })
+        .collect();
+    fixture.flush(&batches).await;
+    (fixture, agent)
+}
+
+async fn ask(fixture: &Fixture, query: &SeriesQuery) -> Series {
+    fixture.store.series(query).await.expect("answers")
+}
+
+fn near(one: &Series, two: &Series) {
+    assert_eq!(one.times_ms, two.times_ms);
+    assert_eq!(one.series.len(), two.series.len());
+    for (one, two) in one.series.iter().zip(&two.series) {
+        assert_eq!((&one.key, one.metric, &one.min, &one.max), (&two.key, two.metric, &two.min, &two.max));
+        let agree = |(one, two): (&Option<f64>, &Option<f64>)| match (one, two) {
+            (Some(one), Some(two)) => (one - two).abs() < 1e-3,
+            (one, two) => one == two,
+        };
+        assert!(one.avg.iter().zip(&two.avg).all(agree), "{:?} {:?}", one.avg, two.avg);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_is_the_same_from_hot_packed_and_rollups() {
+    let (fixture, agent) = four_hours().await;
+    let range = SeriesQuery { from_ms: NOON_MS - HOUR_MS, to_ms: NOON_MS + 5 * HOUR_MS, ..query(agent.host_id) };
+    // Buckets of 20 s, 2 min and 15 min.
+    let asked = [1_200, 200, 25].map(|buckets| SeriesQuery { buckets, ..range.clone() });
+    let mut hot = Vec::new();
+    for query in &asked {
+        hot.push(ask(&fixture, query).await);
+    }
+    assert_eq!(hot.iter().map(|series| series.step_ms).collect::<Vec<_>>(), [20_000, 120_000, 900_000]);
+    assert_eq!(hot[2].series[0].avg.iter().filter(|avg| avg.is_none()).count(), 8, "before and after");
+    assert_eq!(hot[0].series[0].avg.iter().filter(|avg| avg.is_none()).count(), 360 + 120, "and the gaps");
+
+    // Two hours packed; then all, the minutes due; then the minutes made; then one hour late.
+    for (now_ms, minutes) in [(NOON_MS + 2 * HOUR_MS, 0), (NOON_MS + 11 * HOUR_MS, 0), (NOON_MS + 13 * HOUR_MS, 2)] {
+        fixture.store.compact(now_ms + 400_000).await.expect("compacts");
+        assert_eq!(fixture.count("gpu_minute").await, minutes);
+        for (query, expected) in asked.iter().zip(&hot) {
+            near(&ask(&fixture, query).await, expected);
+        }
+    }
+    let late = samples(agent, 9_000, NOON_MS + 3_300_000, vec![gpu_row("GPU-0", 5_000.0)]);
+    fixture.store.flush(&[late], NOW_MS).await.expect("flushes");
+    for compacted in [false, true] {
+        for query in &asked {
+            let series = ask(&fixture, query).await;
+            let most = series.series[0].max.iter().flatten().copied().fold(0.0, f64::max);
+            assert_eq!(most, 5_000.0, "late rows are seen at once; compacted: {compacted}");
+        }
+        fixture.store.compact(NOON_MS + 14 * HOUR_MS).await.expect("compacts");
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_samples_are_kept_comes_from_rollups() {
+    let (fixture, agent) = four_hours().await;
+    fixture.store.compact(NOON_MS + 13 * HOUR_MS).await.expect("compacts");
+    let fine = SeriesQuery { from_ms: NOON_MS, to_ms: NOON_MS + HOUR_MS, ..query(agent.host_id) };
+    let store = fixture.store.clone().keeping(Retention { raw_days: 2, minute_days: 30, quarter_days: 60 });
+    for (days, step_ms) in [(1, 5_000), (5, 60_000), (40, 900_000)] {
+        let now_ms = NOON_MS + days * 24 * HOUR_MS;
+        store.drop_expired(now_ms).await.expect("drops");
+        let series = store.series(&SeriesQuery { now_ms, ..fine.clone() }).await.expect("answers");
+        assert_eq!(series.step_ms, step_ms);
+        assert_eq!(series.series[0].max.iter().flatten().copied().fold(0.0, f64::max), 96.0, "after {days} days");
+        let then = store.fleet_at(NOON_MS + 1_800_000, now_ms).await.expect("answers");
+        assert_eq!(then[&agent.host_id].rows.len(), 3, "after {days} days");
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_is_one_line() {
+    let (fixture, _) = four_hours().await;
+    let other = Agent::new(fixture.host("beta").await);
+    fixture.flush(&[samples(other, 1, NOON_MS + 30_000, vec![gpu_row("GPU-0", 9_000.0)])]).await;
+    let query = FleetQuery {
+        kind: EntityKind::Gpu,
+        metrics: vec!["power_watts".into()],
+        from_ms: NOON_MS,
+        to_ms: NOON_MS + 4 * HOUR_MS,
+        buckets: 17,
+        now_ms: NOW_MS,
+    };
+    let hot = fixture.store.fleet_series(&query).await.expect("answers");
+    fixture.store.compact(NOON_MS + 13 * HOUR_MS).await.expect("compacts");
+    let packed = fixture.store.fleet_series(&query).await.expect("answers");
+    assert_eq!((packed.step_ms, packed.series.len()), (900_000, 1));
+    assert_eq!(packed.series[0].max[0], Some(9_000.0));
+    assert_eq!((&hot.series[0].min, &hot.series[0].max), (&packed.series[0].min, &packed.series[0].max));
+    assert_eq!(packed.series[0].avg.iter().flatten().count(), 16);
+}
+
+#[tokio::test]
+async fn a_past_moment_is_rebuilt() {
+    let (fixture, agent) = four_hours().await;
+    let moments = [NOON_MS + 2_003_000, NOON_MS + HOUR_MS, NOON_MS + HOUR_MS - 560_000, NOON_MS + HOUR_MS - 400_000];
+    let seen = async || {
+        let mut seen = Vec::new();
+        for at_ms in moments {
+            seen.push(fixture.store.fleet_at(at_ms, NOW_MS).await.expect("answers"));
+        }
+        seen
+    };
+    let hot = seen().await;
+    let then = &hot[0][&agent.host_id];
+    assert_eq!(then.tick_ms, Some(NOON_MS + 2_000_000));
+    assert_eq!(then.rows, [host_row(400.0), gpu_row("GPU-0", 12.0), gpu_row("GPU-1", 1_000.0)]);
+    assert_eq!(hot[2][&agent.host_id].tick_ms, Some(NOON_MS + 2_995_000), "the last before a gap");
+    assert!(hot[3].is_empty(), "in the gap nobody knows");
+    fixture.flush(&[samples(agent, 9_999, NOON_MS - 5_000, vec![gpu_row("gone", 1.0)])]).await;
+    fixture.store.compact(NOON_MS + 8 * HOUR_MS).await.expect("compacts");
+    assert_eq!(seen().await, hot);
+
+    let latest = fixture.store.latest(agent.host_id).await.expect("asked").expect("samples");
+    assert_eq!(latest.tick_ms, NOON_MS + 3 * HOUR_MS + 2_995_000);
+    assert_eq!(latest.rows.len(), 3, "also of a host that has been away for long");
 }

@@ -1,0 +1,200 @@
+//! Samples grow old: closed hours are packed, late ones merged, minutes made, the oldest dropped.
+//!
+//! Invariants:
+//! - Each step is one transaction; killed at any point, it is as if it had not begun, and the next
+//!   run finds it again.
+//! - One controller at a time: each step holds an advisory lock or is left to who does.
+//! - A row stands in exactly one of hot, late and packed, for every snapshot.
+//! - An entity has at most one chunk an hour. Quarters change in the transaction that changes chunks;
+//!   minutes either agree with chunks or are noted in `minutes_due`.
+
+use super::packing::Gate;
+use super::partitions::{HOUR_MS, hour_of, name};
+use super::tables::{self, HotTable};
+use super::tiers::{HALF_DAY_MS, Tier, late};
+use super::{Store, StoreError, chunks, doing, lock, rollups};
+use crate::limits::{LATE_STEPS, PACK_SORT_MIB, PACK_WAIT, PARTITION_DROP_WAIT};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
+
+/// Who may compact; any number that nobody else uses.
+const LOCK: i64 = 0x666c_6565_7470_6163;
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compacted {
+    /// Hours of one table each.
+    pub hours: usize,
+    /// Hours of one table and host that late rows were merged into.
+    pub merged: usize,
+    /// Half days of one table and host whose minutes were made.
+    pub minutes: usize,
+}
+
+impl Store {
+    /// To be called every few minutes; harmless when called twice, or by two controllers.
+    ///
+    /// # Errors
+    /// The database does not answer; what was done stays done.
+    pub async fn compact(&self, now_ms: i64) -> Result<Compacted, StoreError> {
+        let gate = self.close_hours(now_ms).await?;
+        let mut done = Compacted::default();
+        for table in tables::all() {
+            let closed = hour_of(gate.closed_before_ms);
+            for hour in self.parts_of(table, Tier::Hot).await?.into_iter().filter(|hour| *hour < closed) {
+                match self.pack_hour(table, hour).await {
+                    Ok(packed) => done.hours += usize::from(packed),
+                    // Somebody reads the partition; the next run packs it.
+                    Err(error) => tracing::warn!(table = table.name, hour, %error, "an hour is not packed yet"),
+                }
+            }
+            done.merged += self.merge_late(table, gate).await?;
+        }
+        done.minutes = self.make_minutes(gate).await?;
+        Ok(done)
+    }
+
+    /// One hour of one table; whether it was done here.
+    async fn pack_hour(&self, table: &HotTable, hour: i64) -> Result<bool, StoreError> {
+        let Some(leaf) = name(&table.name, hour) else { return Ok(false) };
+        self.ensure_tiers(hour).await?;
+        let sql = [
+            // Else a row committed after the select and before the drop would be in neither table.
+            format!("lock table {leaf} in share row exclusive mode"),
+            chunks::pack(table, &leaf),
+            rollups::quarters(table, hour, None),
+            rollups::due(table, hour, None),
+            format!("drop table {leaf}"),
+        ];
+        lock(&self.known.parts).remove(&(Tier::Hot, hour));
+        self.step(&sql, async |step| is_there(step, &leaf).await).await
+    }
+
+    /// Late rows into their hours; in how many hours of a host.
+    async fn merge_late(&self, table: &HotTable, gate: Gate) -> Result<usize, StoreError> {
+        let source = late(table);
+        let expired = format!("delete from {source} where ts < time_of({})", gate.raw_since_ms);
+        sqlx::query(AssertSqlSafe(expired)).execute(&self.pool).await.map_err(doing("forgetting late samples"))?;
+        let sql = format!("select distinct host_id, ms_of(ts) / {HOUR_MS} from {source} limit {LATE_STEPS}");
+        let spans: Vec<(i32, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(doing("looking for late samples"))?;
+        let mut merged = 0;
+        for (host_id, hour) in spans {
+            let Some(leaf) = name(&table.name, hour) else { continue };
+            self.ensure_tiers(hour).await?;
+            let sql = [
+                merge(table, host_id, hour),
+                rollups::quarters(table, hour, Some(host_id)),
+                rollups::due(table, hour, Some(host_id)),
+            ];
+            // What is still in hot goes first, all at once.
+            let done = self.step(&sql, async |step| Ok(!is_there(step, &leaf).await?)).await?;
+            merged += usize::from(done);
+        }
+        Ok(merged)
+    }
+
+    /// The minutes of half days that are over, or that late rows came into.
+    async fn make_minutes(&self, gate: Gate) -> Result<usize, StoreError> {
+        // Their chunks are gone, or partly: what was made of them stays.
+        sqlx::query("delete from minutes_due where begins < time_of($1)")
+            .bind(gate.raw_since_ms)
+            .execute(&self.pool)
+            .await
+            .map_err(doing("forgetting which minutes to make"))?;
+        let due: Vec<(i16, i32, i64)> = sqlx::query_as(
+            "select kind, host_id, ms_of(begins) from minutes_due where begins <= time_of($1) order by begins, kind, host_id",
+        )
+        .bind(gate.closed_before_ms - HALF_DAY_MS)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("looking which minutes to make"))?;
+        let mut made = 0;
+        for (kind, host_id, begins_ms) in due {
+            let Some(table) = tables::all().iter().find(|table| table.kind as i16 == kind) else { continue };
+            self.ensure(Tier::Minute, [hour_of(begins_ms)]).await?;
+            let no_longer_due = format!(
+                "delete from minutes_due where kind = {kind} and host_id = {host_id} and begins = time_of({begins_ms})"
+            );
+            let sql = [no_longer_due, rollups::minutes(table, begins_ms, host_id)];
+            made += usize::from(self.step(&sql, async |_| Ok(true)).await?);
+        }
+        Ok(made)
+    }
+
+    async fn ensure_tiers(&self, hour: i64) -> Result<(), StoreError> {
+        self.ensure(Tier::Packed, [hour]).await?;
+        self.ensure(Tier::Quarter, [hour]).await
+    }
+
+    /// One transaction, unless another controller compacts or `wanted` says no; whether it was done.
+    async fn step(
+        &self,
+        sql: &[String],
+        wanted: impl AsyncFnOnce(&mut PgConnection) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        // Not the pool's: a stopping controller cuts it, and would else wait for the statement's end.
+        let mut connection = self.pool.acquire().await.map_err(doing("reaching the database"))?.detach();
+        let work = async {
+            let mut step = begin(&mut connection).await?;
+            let ours: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
+                .bind(LOCK)
+                .fetch_one(&mut *step)
+                .await
+                .map_err(doing("compacting"))?;
+            if !ours || !wanted(&mut step).await? {
+                return Ok(false);
+            }
+            for statement in sql {
+                let statement = AssertSqlSafe(statement.as_str());
+                sqlx::raw_sql(statement).execute(&mut *step).await.map_err(doing("compacting"))?;
+            }
+            step.commit().await.map_err(doing("compacting"))?;
+            Ok(true)
+        };
+        timeout(PACK_WAIT, work).await.unwrap_or(Err(StoreError::Late { doing: "compacting", waited: PACK_WAIT }))
+    }
+}
+
+/// Late rows and the chunks of their entities become chunks anew. What comes to late meanwhile stays there.
+fn merge(table: &HotTable, host_id: i32, hour: i64) -> String {
+    let (late, packed, names) = (late(table), Tier::Packed.table(table), chunks::names(table));
+    let (from_ms, to_ms) = (hour * HOUR_MS, (hour + 1) * HOUR_MS);
+    let unpacked = chunks::unpack(table, "old");
+    let rows = format!(
+        "(select ts, host_id, entity_id{names} from moved
+          union all select ts, host_id, entity_id{names} from ({unpacked}) as unpacked)"
+    );
+    format!(
+        "with moved as (
+            delete from {late} where host_id = {host_id} and ts >= time_of({from_ms}) and ts < time_of({to_ms}) returning *),
+         old as (
+            delete from {packed} where host_id = {host_id} and t0 >= time_of({from_ms}) and t0 < time_of({to_ms})
+            and entity_id in (select entity_id from moved) returning *)
+         {}",
+        chunks::pack(table, &rows)
+    )
+}
+
+async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, StoreError> {
+    let mut step = connection.begin().await.map_err(doing("compacting"))?;
+    // lz4 packs these arrays to 1.70 bytes a value where pglz takes 1.45, whatever the server's default is.
+    let sql = format!(
+        "set local lock_timeout = {}; set local statement_timeout = {}; set local work_mem = '{PACK_SORT_MIB}MB';
+         set local default_toast_compression = pglz",
+        PARTITION_DROP_WAIT.as_millis(),
+        PACK_WAIT.as_millis(),
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *step).await.map_err(doing("compacting"))?;
+    Ok(step)
+}
+
+async fn is_there(connection: &mut PgConnection, table: &str) -> Result<bool, StoreError> {
+    sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(table)
+        .fetch_one(connection)
+        .await
+        .map_err(doing("looking for a partition"))
+}

@@ -1,0 +1,148 @@
+//! The state of hosts at a past moment: the last row of each entity shortly before it, and the documents
+//! that were valid. From samples where they are kept, else from minutes, else from quarters.
+
+use super::grid::Source;
+use super::partitions::HOUR_MS;
+use super::tables::{self, HotTable};
+use super::tiers::{HALF_DAY_MS, MINUTE_MS, QUARTER_MS, Tier, late};
+use super::{Store, StoreError, doing};
+use crate::limits::LATEST_WINDOW;
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::samples::{EntityKind, Row};
+use sqlx::{AssertSqlSafe, Row as _};
+use std::collections::BTreeMap;
+
+/// One host, as it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// Of its newest row.
+    pub tick_ms: Option<i64>,
+    pub rows: Vec<Row>,
+    pub documents: Vec<Document>,
+}
+
+impl Store {
+    /// All hosts that had rows or documents at `at_ms`, by their ids.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn fleet_at(&self, at_ms: i64, now_ms: i64) -> Result<BTreeMap<i32, Moment>, StoreError> {
+        let mut hosts: BTreeMap<i32, Moment> = BTreeMap::new();
+        let nothing = || Moment { tick_ms: None, rows: Vec::new(), documents: Vec::new() };
+        for (host_id, document) in self.fleet_documents(at_ms).await? {
+            hosts.entry(host_id).or_insert_with(nothing).documents.push(document);
+        }
+        for table in tables::all() {
+            for (host_id, tick_ms, row) in self.rows_at(table, None, at_ms, self.finest(at_ms, now_ms)).await? {
+                let host = hosts.entry(host_id).or_insert_with(nothing);
+                host.tick_ms = host.tick_ms.max(Some(tick_ms));
+                host.rows.push(row);
+            }
+        }
+        Ok(hosts)
+    }
+
+    /// The last row of each entity shortly before `at_ms`, with its host and tick.
+    pub(super) async fn rows_at(
+        &self,
+        table: &HotTable,
+        host_id: Option<i32>,
+        at_ms: i64,
+        source: Source,
+    ) -> Result<Vec<(i32, i64, Row)>, StoreError> {
+        let only = host_id.map_or_else(String::new, |id| format!(" and host_id = {id}"));
+        let rows = match source {
+            Source::Samples => samples(table, &only, at_ms),
+            Source::Minutes => minutes(table, &only, at_ms),
+            Source::Quarters => quarters(table, &only, at_ms),
+        };
+        let sql = format!(
+            "select distinct on (entity_id) r.host_id, at_ms, key, numbers from ({rows}) as r
+             join entities on entities.id = entity_id order by entity_id, at_ms desc"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .persistent(false)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(doing("reading the numbers of a moment"))?;
+        let row = |row: &sqlx::postgres::PgRow| Row { kind: table.kind, key: row.get(2), values: row.get(3) };
+        Ok(rows.iter().map(|found| (found.get(0), found.get(1), row(found))).collect())
+    }
+
+    /// The last tick of a host that is kept as such.
+    pub(super) async fn last_tick_ms(&self, host_id: i32) -> Result<Option<i64>, StoreError> {
+        let newest = ["host_hot", "host_late"].map(|table| {
+            format!(
+                "(select (date_part('epoch', ts) * 1000)::bigint from {table}
+                  where {table}.host_id = entities.host_id and entity_id = entities.id order by ts desc limit 1)"
+            )
+        });
+        let sql = format!(
+            "select greatest({}, (
+                select (date_part('epoch', t0) * 1000)::bigint + (n - 1 + coalesce(skipped[n], 0)) * step_ms from host_packed
+                where host_packed.host_id = entities.host_id and entity_id = entities.id order by t0 desc limit 1))
+             from entities where host_id = $1 and kind = $2",
+            newest.join(", ")
+        );
+        let tick: Option<Option<i64>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(host_id)
+            .bind(EntityKind::Host as i16)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(doing("looking for a host's last tick"))?;
+        Ok(tick.flatten())
+    }
+}
+
+fn numbers(table: &HotTable, of: impl Fn(&str) -> String) -> String {
+    let values: Vec<String> = table.metrics().iter().map(|metric| format!("{}::float8", of(metric.name))).collect();
+    format!("array[{}] as numbers", values.join(", "))
+}
+
+fn samples(table: &HotTable, only: &str, at_ms: i64) -> String {
+    let (values, window_ms) = (numbers(table, str::to_owned), LATEST_WINDOW.as_millis() as i64);
+    let from_ms = at_ms - window_ms;
+    let single = [table.name.clone(), late(table)].map(|name| {
+        format!(
+            "select host_id, entity_id, (date_part('epoch', ts) * 1000)::bigint as at_ms, {values} from {name}
+             where ts > time_of({from_ms}) and ts <= time_of({at_ms}){only}"
+        )
+    });
+    let elements = numbers(table, |name| format!("c.{name}[c.i]"));
+    let chunk = chunk_at(&Tier::Packed.table(table), "step_ms", only, at_ms, at_ms - HOUR_MS - window_ms);
+    format!(
+        "{} union all select host_id, entity_id, at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}",
+        single.join(" union all ")
+    )
+}
+
+fn minutes(table: &HotTable, only: &str, at_ms: i64) -> String {
+    let elements = numbers(table, |name| format!("c.{name}_avg[c.i]"));
+    let from_ms = at_ms - MINUTE_MS - LATEST_WINDOW.as_millis() as i64;
+    let step = format!("{MINUTE_MS}");
+    let chunk = chunk_at(&Tier::Minute.table(table), &step, only, at_ms, from_ms - HALF_DAY_MS);
+    format!("select host_id, entity_id, at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}")
+}
+
+fn quarters(table: &HotTable, only: &str, at_ms: i64) -> String {
+    let values = numbers(table, |name| format!("{name}_avg"));
+    let from_ms = at_ms - QUARTER_MS;
+    format!(
+        "select host_id, entity_id, (date_part('epoch', t0) * 1000)::bigint as at_ms, {values}
+         from {} where t0 > time_of({from_ms}) and t0 <= time_of({at_ms}){only}",
+        Tier::Quarter.table(table)
+    )
+}
+
+/// Chunks with `i`, their last element that is not after `at_ms`, and its time.
+fn chunk_at(packed: &str, step_ms: &str, only: &str, at_ms: i64, since_ms: i64) -> String {
+    format!(
+        "select c.*, i, first_ms + (i - 1 + coalesce(skipped[i], 0)) * {step_ms} as at_ms
+         from (select *, (date_part('epoch', t0) * 1000)::bigint as first_ms from {packed}
+               where t0 > time_of({since_ms}) and t0 <= time_of({at_ms}){only}) as c
+         cross join lateral (
+            select case when skipped is null then least(n, coalesce(({at_ms} - first_ms) / nullif({step_ms}, 0) + 1, n))
+                else (select max(place) from unnest(skipped) with ordinality as s (places, place)
+                      where (place - 1 + places) * {step_ms} <= {at_ms} - first_ms) end::integer as i) as last"
+    )
+}
