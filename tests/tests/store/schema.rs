@@ -38,6 +38,37 @@ async fn columns_are_those_of_the_catalogue() {
 }
 
 #[tokio::test]
+async fn all_tiers_follow_the_catalogue() {
+    let fixture = Fixture::new().await;
+    for table in tables::all() {
+        let noun = table.kind.name();
+        let mut expected = Vec::new();
+        for metric in table.metrics() {
+            let (name, column) = (metric.name, tables::type_name(metric.column));
+            expected.push((format!("{noun}_late"), name.to_owned(), column.to_owned()));
+            expected.push((format!("{noun}_packed"), name.to_owned(), format!("{column}[]")));
+            for end in ["avg", "min", "max"] {
+                expected.push((format!("{noun}_minute"), format!("{name}_{end}"), "real[]".to_owned()));
+                expected.push((format!("{noun}_quarter"), format!("{name}_{end}"), "real".to_owned()));
+            }
+            expected.push((format!("{noun}_samples"), name.to_owned(), column.to_owned()));
+        }
+        let found: Vec<(String, String, String)> = sqlx::query_as(
+            "select relname::text, attname::text, format_type(atttypid, null)
+             from pg_attribute join pg_class on pg_class.oid = attrelid
+             where relname = any($1) and attnum > 0 and not attisdropped",
+        )
+        .bind(["late", "packed", "minute", "quarter", "samples"].map(|tier| format!("{noun}_{tier}")).to_vec())
+        .fetch_all(&fixture.pool)
+        .await
+        .expect("columns");
+        for column in expected {
+            assert!(found.contains(&column), "{column:?} is missing: call derive_tiers('{noun}') in a migration");
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_controllers_may_migrate_at_once() {
     let url = database().await.expect("a database");
     let (one, other) = tokio::join!(Store::connect(&url), Store::connect(&url));
