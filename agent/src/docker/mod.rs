@@ -9,10 +9,12 @@
 
 mod answer;
 mod id;
+mod misread;
 mod socket;
 
 pub use answer::{Change, DaemonEvent, Inspection, Listed, Network, RestartPolicy};
 pub use id::{ContainerId, ImageId};
+pub use misread::List;
 
 use crate::limits;
 use bollard::errors::Error;
@@ -43,6 +45,8 @@ pub enum DockerError {
     Refused { call: &'static str, status: u16, message: String },
     #[error("Docker's answer to {call} was cut or not understood: {message}")]
     Broken { call: &'static str, message: String },
+    #[error("Docker's answer to {call} has words that this agent does not know: {message}; update the agent")]
+    Misread { call: &'static str, message: String },
 }
 
 impl DockerError {
@@ -59,7 +63,7 @@ impl DockerError {
     /// Whether the daemon as a whole is in trouble, not this one question.
     #[must_use]
     pub fn ends_session(&self) -> bool {
-        !matches!(self, Self::Gone | Self::Refused { .. } | Self::Broken { .. })
+        !matches!(self, Self::Gone | Self::Refused { .. } | Self::Broken { .. } | Self::Misread { .. })
     }
 
     fn of(call: &'static str, error: Error) -> Self {
@@ -68,6 +72,7 @@ impl DockerError {
             Error::DockerResponseServerError { status_code: status, message } => {
                 Self::Refused { call, status, message }
             }
+            Error::JsonDataError { message, .. } => Self::Misread { call, message },
             other => Self::Broken { call, message: other.to_string() },
         }
     }
@@ -120,10 +125,20 @@ impl Docker {
     ///
     /// # Errors
     /// As [`DockerError`] says.
-    pub async fn list(&self) -> Result<Vec<Listed>, DockerError> {
+    pub async fn list(&self) -> Result<List, DockerError> {
         let options = ListContainersOptionsBuilder::default().all(true).build();
-        let listed = self.ask("list", self.client.list_containers(Some(options))).await?;
-        Ok(listed.into_iter().filter_map(answer::listed).take(limits::CONTAINERS).collect())
+        let answer = async {
+            match self.client.list_containers(Some(options)).await {
+                Ok(found) => {
+                    Ok(List { containers: found.into_iter().filter_map(answer::listed).collect(), misread: None })
+                }
+                Err(Error::JsonDataError { contents, .. }) => misread::list(&contents).map_err(Error::from),
+                Err(error) => Err(error),
+            }
+        };
+        let mut list = self.ask("list", answer).await?;
+        list.containers.truncate(limits::CONTAINERS);
+        Ok(list)
     }
 
     /// One container.
@@ -131,9 +146,15 @@ impl Docker {
     /// # Errors
     /// [`DockerError::Gone`] if it does not exist.
     pub async fn inspect(&self, id: &ContainerId) -> Result<Inspection, DockerError> {
-        let found = self.ask("inspect", self.client.inspect_container(id.as_str(), None)).await?;
-        answer::inspection(found)
-            .ok_or_else(|| DockerError::Broken { call: "inspect", message: format!("{id} without id or state") })
+        let answer = async {
+            match self.client.inspect_container(id.as_str(), None).await {
+                Ok(found) => Ok(answer::inspection(found)),
+                Err(Error::JsonDataError { contents, .. }) => misread::inspection(&contents).map_err(Error::from),
+                Err(error) => Err(error),
+            }
+        };
+        let found = self.ask("inspect", answer).await?;
+        found.ok_or_else(|| DockerError::Broken { call: "inspect", message: format!("{id} without id or state") })
     }
 
     /// Bytes of an image, all its layers.

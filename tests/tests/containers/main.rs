@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod collecting;
+mod strange;
 
 use collecting::{Collecting, SECOND, near, stats};
 use fleetlight_agent::tick::wall_ms;
@@ -188,8 +189,17 @@ async fn one_that_exits_every_two_seconds_is_a_crash_loop(docker: &Docker, agent
     let running = |body: &ContainerDocument| body.state == ContainerState::Running && body.restarts > 0;
     let body = agent.document(&id, "restart", 5 * SECOND, running).await;
     assert!(body.crash_loop.is_some(), "never just running");
+    a_loop_that_goes_on_is_named_at_the_agents_start(docker, agent, &id).await;
     docker.remove("loops").expect("removes");
     agent.event(&id, "end of the loop", 5 * SECOND, |fact| *fact == Fact::CrashLoopEnded).await;
+}
+
+async fn a_loop_that_goes_on_is_named_at_the_agents_start(docker: &Docker, agent: &mut Collecting, id: &str) {
+    agent.document(id, "third restart", 20 * SECOND, |body| body.restarts >= 3).await;
+    let mut second = Collecting::start(docker.socket());
+    let first = second.document(id, "first document", 3 * SECOND, |_| true).await;
+    let found = first.crash_loop.expect("named with the first document");
+    assert_eq!((found.deaths, found.last_exit_code), (3, Some(5)));
 }
 
 /// Lets a stopped daemon go on, whatever happens.

@@ -6,6 +6,12 @@
 //! out, but the first three always come early. It does not count when someone stops the
 //! container, nor when a container without policy ends well.
 //!
+//! Of a container whose deaths nobody watched, since the agent has just started, Docker's own memory is
+//! asked ([`Past`]): it counts restarts, and knows the last death and start. It loops if it restarts
+//! often and still does: on average since it was made, or after a pause that only a back-off doubled
+//! many times explains. One that began to fail late in a long life, and lives for more than ten seconds
+//! each time, shows neither; it is named by the deaths that follow.
+//!
 //! A loop ends when the container has stayed up for a minute and for longer than it took from death to death, when someone
 //! stops or removes it, or when nothing has happened for a whole window (Docker gave up).
 
@@ -23,6 +29,12 @@ const DEATHS_BY_HAND: usize = 5;
 
 /// The least time up that ends a loop.
 const STABLE_MS: i64 = 60_000;
+
+/// A pause before a start that takes seven restarts in a row: starting is never that slow by itself.
+const BACKED_OFF_MS: i64 = 6_400;
+
+/// Running for so long resets Docker's back-off.
+const BACKOFF_RESET_MS: i64 = 10_000;
 
 /// One end of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +54,32 @@ pub enum Policy {
     OnFailure,
     /// Docker, however it ended.
     Always,
+}
+
+/// What Docker remembers of a container that it restarts by policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// By policy, since someone last started it.
+    pub restarts: u32,
+    pub created_ms: i64,
+    /// Its last death.
+    pub died_ms: i64,
+    pub exit_code: Option<i64>,
+    /// Since when it runs; none while Docker pauses before it starts it again.
+    pub up_since: Option<i64>,
+}
+
+impl Past {
+    /// From death to death, if it died often enough lately to make a loop.
+    fn period_ms(&self, now_ms: i64) -> Option<i64> {
+        let average = (self.died_ms - self.created_ms) / i64::from(self.restarts.max(1));
+        let pause = self.up_since.unwrap_or(now_ms) - self.died_ms;
+        let backed_off = (pause >= BACKED_OFF_MS).then_some(pause + BACKOFF_RESET_MS);
+        let often = |period: &i64| (0..=WINDOW_MS / (DEATHS_BY_POLICY as i64 - 1)).contains(period);
+        let period = [Some(average), backed_off].into_iter().flatten().filter(often).min()?;
+        let goes_on = self.up_since.is_none_or(|since| now_ms - since < STABLE_MS.max(period + 1));
+        (self.restarts as usize >= DEATHS_BY_POLICY && goes_on).then_some(period)
+    }
 }
 
 /// What a fact did to the loop.
@@ -87,6 +125,15 @@ impl Watch {
         let begins = !self.looping && self.deaths.len() >= enough;
         self.looping |= begins;
         begins.then_some(Turn::Began)
+    }
+
+    /// Judges by Docker's memory, where deaths were not seen.
+    pub fn recall(&mut self, past: Past, now_ms: i64) -> Option<Turn> {
+        let period_ms = past.period_ms(now_ms).filter(|_| !self.looping)?;
+        // As many as make a loop: when the earlier ones were, and how many, Docker does not say.
+        self.deaths = (0..DEATHS_BY_POLICY as i64).rev().map(|back| past.died_ms - back * period_ms).collect();
+        (self.up_since, self.last_exit_code, self.looping) = (past.up_since, past.exit_code, true);
+        Some(Turn::Began)
     }
 
     /// Time has passed.

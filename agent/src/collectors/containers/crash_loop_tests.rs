@@ -128,6 +128,48 @@ fn it_ends_a_window_after_docker_gave_up() {
     assert_eq!(watch.passed(2_001 + WINDOW_MS), Some(Turn::Ended));
 }
 
+/// Restarted so often in these seconds of life, and up again for so long after such a pause.
+fn recalled(restarts: u32, life_s: i64, pause_ms: i64, up_ms: Option<i64>) -> Option<Turn> {
+    let died_ms = life_s * 1_000;
+    let started_ms = died_ms + pause_ms;
+    let past = Past { restarts, created_ms: 0, died_ms, exit_code: Some(1), up_since: up_ms.map(|_| started_ms) };
+    Watch::default().recall(past, started_ms + up_ms.unwrap_or(0))
+}
+
+#[test]
+fn a_loop_that_nobody_watched_is_named_by_dockers_memory() {
+    const WEEK: i64 = 7 * 86_400;
+    let cases = [
+        ("every two seconds, and up", recalled(5, 15, 3_200, Some(1_000)), true),
+        ("every two seconds, and down", recalled(5, 15, 2_000, None), true),
+        ("every half minute, and up", recalled(20, 600, 150, Some(20_000)), true),
+        ("after a healthy week, in Docker's longest pause", recalled(9, WEEK, 60_000, Some(500)), true),
+        ("after a healthy week, while it pauses", recalled(9, WEEK, 40_000, None), true),
+        ("two restarts", recalled(2, 15, 400, Some(1_000)), false),
+        ("a healthy week with forty restarts, the last just now", recalled(40, WEEK, 150, Some(1_000)), false),
+        ("a wild first hour, and healthy for hours", recalled(40, 3_600, 60_000, Some(7_200_000)), false),
+        ("up for longer than a minute and than its own pace", recalled(5, 15, 3_200, Some(60_000)), false),
+        ("a clock that was set back", recalled(5, -100, 0, Some(1_000)), false),
+    ];
+    for (case, turn, loops) in cases {
+        assert_eq!(turn, loops.then_some(Turn::Began), "{case}");
+    }
+}
+
+#[test]
+fn a_recalled_loop_goes_on_and_ends_as_any_other() {
+    let past = Past { restarts: 30, created_ms: 0, died_ms: 1_800_000, exit_code: Some(5), up_since: None };
+    let mut watch = Watch::default();
+    assert_eq!(watch.recall(past, 1_801_000), Some(Turn::Began));
+    assert_eq!((watch.deaths(), watch.last_exit_code()), (3, Some(5)), "as many as are certain");
+    assert_eq!(watch.recall(past, 1_801_000), None, "it is named once");
+    watch.started(1_802_000);
+    assert_eq!(watch.died(death(1_804_000, 5, Policy::Always)), None);
+    watch.started(1_805_000);
+    assert_eq!(watch.passed(1_805_000 + 59_000), None);
+    assert_eq!(watch.passed(1_805_000 + 60_001), Some(Turn::Ended));
+}
+
 proptest! {
     #[test]
     fn beginnings_and_ends_alternate(steps in proptest::collection::vec((0_i64..90_000, 0_u8..5, any::<bool>()), 0..200)) {

@@ -1,6 +1,6 @@
 //! What is known of one container. Pure.
 
-use super::crash_loop::{self, Death, Policy, Turn};
+use super::crash_loop::{self, Death, Past, Policy, Turn};
 use crate::docker::{ContainerId, Inspection, RestartPolicy};
 use fleetlight_protocol::document::{ContainerState, CrashLoop};
 use fleetlight_protocol::event::Fact;
@@ -86,6 +86,19 @@ impl Known {
             self.crash_loop.started(started_ms);
         }
         Some(news)
+    }
+
+    /// Judges by what Docker remembers whether it is in a crash loop whose deaths were not seen. A
+    /// container that Docker does not start again is in none.
+    pub fn recall(&mut self, found: &Inspection, now_ms: i64) -> Option<Turn> {
+        let up_since = match found.state {
+            ContainerState::Running => Some(found.started_ms?),
+            ContainerState::Restarting => None,
+            _ => return None,
+        };
+        let (created_ms, died_ms) = (found.created_ms?, found.finished_ms?);
+        let past = Past { restarts: found.restarts, created_ms, died_ms, exit_code: found.exit_code, up_since };
+        self.crash_loop.recall(past, now_ms)
     }
 
     /// Paused or going on; gives back the fact that says so.

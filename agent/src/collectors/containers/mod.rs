@@ -1,6 +1,6 @@
 //! Containers: what they are, what happens to them, what they use.
 //!
-//! Two halves share a board. A task follows Docker ([`watch`]) and sends documents and events the
+//! Two halves share a board. A task follows Docker ([`watch`], [`session`]) and sends documents and events the
 //! moment things happen; the collector, at each tick, reads numbers straight from the kernel's files
 //! ([`held`]) and never asks Docker, so that a daemon that hangs costs no number: it is named as the
 //! collector's trouble beside the rows.
@@ -22,6 +22,7 @@ mod known;
 mod last_lines;
 mod netdev;
 mod registry;
+mod session;
 mod watch;
 
 use super::names::{ContainerNames, UserPattern};

@@ -68,7 +68,7 @@ impl Registry {
         if event.change == Change::Removed {
             return self.removed(id, &event.name, at_ms);
         }
-        if self.known.len() >= CONTAINERS && !self.known.contains_key(id) {
+        if self.is_full_for(id) {
             return Outcome::default();
         }
         let known = self.known.entry(id.clone()).or_default();
@@ -110,6 +110,10 @@ impl Registry {
         outcome
     }
 
+    fn is_full_for(&self, id: &ContainerId) -> bool {
+        self.known.len() >= CONTAINERS && !self.known.contains_key(id)
+    }
+
     fn removed(&mut self, id: &ContainerId, name: &str, at_ms: i64) -> Outcome {
         let gone = vec![id.clone()];
         let Some(mut known) = self.known.remove(id) else { return Outcome { gone, ..Outcome::default() } };
@@ -147,6 +151,9 @@ impl Registry {
     /// Docker's answer to inspecting, asked at `asked`. `after_gap`: events may have been missed.
     pub fn inspected(&mut self, found: Inspection, asked: u64, now_ms: i64, after_gap: bool) -> Outcome {
         let id = found.id.clone();
+        if self.is_full_for(&id) {
+            return Outcome::default();
+        }
         let known = self.known.entry(id.clone()).or_default();
         if known.changed > asked {
             return Outcome { look: vec![id], ..Outcome::default() };
@@ -160,8 +167,11 @@ impl Registry {
         if first {
             known.last_death_ms = found.finished_ms;
         }
+        let turn = if first || after_gap { known.recall(&found, now_ms) } else { None };
+        let fact = turn.map(|turn| known.turned(turn));
+        let event = fact.map(|fact| events::event(id.as_str(), &found.name, now_ms, fact, false));
         known.facts = Some(found);
-        let mut outcome = Outcome { death: missed, ..Outcome::default() };
+        let mut outcome = Outcome { events: event.into_iter().collect(), death: missed, ..Outcome::default() };
         outcome.documents.extend(self.document(&id, now_ms));
         outcome
     }

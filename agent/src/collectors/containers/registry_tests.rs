@@ -154,6 +154,27 @@ fn three_deaths_are_a_crash_loop_whatever_the_state_reads() {
     assert!(!registry.has_loops());
 }
 
+#[test]
+fn a_loop_of_before_the_agent_is_told_with_the_first_look() {
+    let restarting = |state, restarts| Inspection {
+        state,
+        restarts,
+        pid: None,
+        finished_ms: Some(20_000),
+        exit_code: Some(5),
+        ..running(18_000)
+    };
+    let mut registry = registry();
+    let outcome = registry.inspected(restarting(ContainerState::Restarting, 8), 0, 21_000, true);
+    assert_eq!(facts(&outcome), ["crash_loop_began"]);
+    let expected = CrashLoopFacts { deaths: 3, last_exit_code: Some(5), last_lines: Vec::new() };
+    assert_eq!(CrashLoopFacts::of(body(&outcome)), Some(expected));
+    assert!(registry.inspected(restarting(ContainerState::Restarting, 8), 0, 22_000, true).events.is_empty());
+
+    let stopped = self::registry().inspected(restarting(ContainerState::Exited, 8), 0, 21_000, true);
+    assert!(stopped.events.is_empty(), "Docker has been told to leave it");
+}
+
 #[derive(Debug, PartialEq)]
 struct CrashLoopFacts {
     deaths: u32,

@@ -1,0 +1,194 @@
+//! One connection to Docker: its events as they come, what they make worth a look, and its silence.
+//!
+//! Questions run beside the event stream, so that no slow answer holds up a death.
+
+use super::last_lines;
+use super::registry::{DeathNews, Outcome};
+use super::watch::{End, Watcher};
+use crate::docker::{ContainerId, DaemonEvent, Docker, DockerError, ImageId, Inspection, List};
+use crate::limits::{DOCKER_LIST, DOCKER_PING, DOCKER_QUESTIONS};
+use crate::tick::wall_ms;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Answers of Docker.
+enum Answer {
+    List { asked: u64, result: Result<List, DockerError> },
+    Inspection { id: ContainerId, asked: u64, result: Result<Box<Inspection>, DockerError> },
+    Image { image: ImageId, result: Result<Option<u64>, DockerError> },
+    LastLines { death: DeathNews, lines: Vec<String> },
+    Pong(Result<(), DockerError>),
+}
+
+type Question = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// One connection: what is asked and not yet answered.
+pub struct Session<'a> {
+    watcher: &'a mut Watcher,
+    docker: Docker,
+    questions: FuturesUnordered<Question>,
+    /// Being inspected.
+    looking: BTreeSet<ContainerId>,
+    /// To be inspected.
+    due: BTreeSet<ContainerId>,
+    /// The list came.
+    listed: bool,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(watcher: &'a mut Watcher, docker: Docker) -> Self {
+        let (looking, due) = (BTreeSet::new(), BTreeSet::new());
+        Self { watcher, docker, questions: FuturesUnordered::new(), looking, due, listed: false }
+    }
+
+    /// Follows the events until the connection is lost or nobody listens.
+    pub async fn follow(mut self, events: impl Stream<Item = Result<DaemonEvent, DockerError>>) -> End {
+        let mut events = pin!(events);
+        let (mut lists, mut pings, mut seconds) =
+            (every(DOCKER_LIST), every(DOCKER_PING), every(Duration::from_secs(1)));
+        loop {
+            let has_loops = self.watcher.registry.has_loops();
+            // In this order: an event is newer than any answer that waits beside it.
+            let step = tokio::select! {
+                biased;
+                event = events.next() => self.event(event).await,
+                Some(answer) = self.questions.next(), if !self.questions.is_empty() => self.answer(answer).await,
+                _ = lists.tick() => { self.ask_list(); Ok(()) }
+                _ = pings.tick() => { self.ask_ping(); Ok(()) }
+                _ = seconds.tick(), if has_loops => {
+                    let outcome = self.watcher.registry.passed(wall_ms());
+                    self.say(outcome).await
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+            self.ask_due();
+            if self.listed && self.due.is_empty() && self.looking.is_empty() {
+                self.watcher.gap = false;
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Option<Result<DaemonEvent, DockerError>>) -> Result<(), End> {
+        let ended =
+            || DockerError::Broken { call: "events", message: "the stream ended: Docker stops or restarts".into() };
+        let event = match event.ok_or_else(ended)? {
+            Err(error @ DockerError::Misread { .. }) => {
+                // Asked for again it would end the next session too; the list tells what it meant.
+                self.watcher.since_ns = self.watcher.since_ns.max(wall_ms().saturating_mul(1_000_000));
+                return Err(error.into());
+            }
+            event => event?,
+        };
+        self.watcher.since_ns = self.watcher.since_ns.max(event.at_ns + 1);
+        let outcome = self.watcher.registry.event(&event);
+        self.say(outcome).await
+    }
+
+    async fn answer(&mut self, answer: Answer) -> Result<(), End> {
+        let now_ms = wall_ms();
+        let watcher = &mut *self.watcher;
+        let outcome = match answer {
+            Answer::Pong(result) => return Ok(result?),
+            Answer::List { asked, result } => {
+                let list = match result {
+                    Err(error) if !error.ends_session() => {
+                        watcher.report(Some(&error));
+                        return Ok(());
+                    }
+                    list => list?,
+                };
+                self.listed = true;
+                let misread = list.misread.map(|message| DockerError::Misread { call: "list", message });
+                watcher.report(misread.as_ref());
+                watcher.registry.listed(&list.containers, asked, now_ms, watcher.gap)
+            }
+            Answer::Inspection { id, asked, result } => {
+                // Removed meanwhile: the answer would bring it back.
+                if !self.looking.remove(&id) {
+                    return Ok(());
+                }
+                match result {
+                    Ok(found) => watcher.registry.inspected(*found, asked, now_ms, watcher.gap),
+                    Err(error) if error.ends_session() => return Err(error.into()),
+                    Err(DockerError::Gone) => return Ok(()),
+                    Err(error) => {
+                        tracing::warn!(container = %id, %error, "not inspected; tried again with the next list");
+                        return Ok(());
+                    }
+                }
+            }
+            Answer::Image { image, result } => match result {
+                Err(error) if error.ends_session() => return Err(error.into()),
+                result => watcher.registry.image(&image, result.ok().flatten(), now_ms),
+            },
+            Answer::LastLines { death, lines } => {
+                watcher.untold.retain(|untold| *untold != death);
+                watcher.registry.told(&death, lines)
+            }
+        };
+        self.say(outcome).await
+    }
+
+    async fn say(&mut self, outcome: Outcome) -> Result<(), End> {
+        self.due.extend(outcome.look);
+        self.due.retain(|id| !outcome.gone.contains(id));
+        self.looking.retain(|id| !outcome.gone.contains(id));
+        if let Some(death) = outcome.death {
+            self.watcher.untold.push(death.clone());
+            let docker = self.docker.clone();
+            self.questions.push(Box::pin(async move {
+                let lines = last_lines::of(&docker, &death.id).await;
+                Answer::LastLines { death, lines }
+            }));
+        }
+        self.watcher.say(outcome.events, outcome.documents).await
+    }
+
+    fn ask_list(&mut self) {
+        let (docker, asked) = (self.docker.clone(), self.watcher.registry.asked());
+        self.questions.push(Box::pin(async move { Answer::List { asked, result: docker.list().await } }));
+    }
+
+    fn ask_ping(&mut self) {
+        let docker = self.docker.clone();
+        self.questions.push(Box::pin(async move { Answer::Pong(docker.ping().await) }));
+    }
+
+    /// Asks what is due, as far as the number of open questions allows.
+    fn ask_due(&mut self) {
+        let free = DOCKER_QUESTIONS.saturating_sub(self.questions.len());
+        let ids: Vec<_> = self.due.iter().filter(|id| !self.looking.contains(*id)).take(free).cloned().collect();
+        for id in ids {
+            self.due.remove(&id);
+            self.looking.insert(id.clone());
+            let (docker, asked) = (self.docker.clone(), self.watcher.registry.asked());
+            self.questions.push(Box::pin(async move {
+                let result = docker.inspect(&id).await.map(Box::new);
+                Answer::Inspection { id, asked, result }
+            }));
+        }
+        if self.questions.len() < DOCKER_QUESTIONS
+            && let Some(image) = self.watcher.registry.unknown_image()
+        {
+            let docker = self.docker.clone();
+            self.questions.push(Box::pin(async move {
+                let result = docker.image_bytes(&image).await;
+                Answer::Image { image, result }
+            }));
+        }
+    }
+}
+
+/// The first tick comes at once; ticks that were late are not made up for.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
