@@ -1,12 +1,10 @@
 //! A mount that hangs, through the real worker process: it is called hung in time, costs one
 //! thread of the worker and nothing of the agent, and is known to be back, cut off, gone.
 //!
-//! Runs in a mount namespace of its own, so that nobody else on the machine meets the mount.
+//! See `mount.rs` for the namespace that it runs in.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
-
-mod fuse;
-
+use crate::fuse::{self, GatedMount};
+use crate::mount::with_a_mount;
 use fleetlight_agent::collectors::host::Host;
 use fleetlight_agent::collectors::mounts::Mounts;
 use fleetlight_agent::collectors::{Collector, Reading, run};
@@ -15,17 +13,13 @@ use fleetlight_agent::workers::Worker;
 use fleetlight_protocol::document::Body;
 use fleetlight_protocol::event::{Fact, Severity};
 use fleetlight_protocol::samples::{CollectorSample, EntityKind, MountSample, MountState, Row, Sample};
-use fuse::GatedMount;
+use fleetlight_tests::system::binary;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Set in the run inside the namespace.
-const INSIDE: &str = "FLEETLIGHT_TEST_IN_NAMESPACE";
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const HOST_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,32 +32,11 @@ const SOON: Duration = Duration::from_secs(8);
 
 #[test]
 fn a_hung_mount_is_told_and_hinders_nobody() {
-    if std::env::var_os(INSIDE).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-        return runtime.block_on(inside());
-    }
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/fuse") {
-        return println!("SKIPPED: hung mount: cannot open /dev/fuse: {error}");
-    }
-    if !rustix::process::geteuid().is_root() {
-        return println!("SKIPPED: hung mount: making one needs root");
-    }
-    let this = std::env::current_exe().expect("a test has a file");
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(this)
-        .args(["--exact", "a_hung_mount_is_told_and_hinders_nobody", "--nocapture"])
-        .env(INSIDE, "1")
-        .status();
-    match status {
-        Err(error) => println!("SKIPPED: hung mount: cannot run unshare (util-linux): {error}"),
-        Ok(status) => assert!(status.success(), "inside: {status}"),
-    }
+    with_a_mount("mount_told::a_hung_mount_is_told_and_hinders_nobody", told);
 }
 
-async fn inside() {
-    let mount = GatedMount::new().expect("root may mount");
-    let mut agent = Agent::start(&mount);
+async fn told(mount: &GatedMount) {
+    let mut agent = Agent::start(mount);
 
     let row = agent.row_with(MountState::Ok, SOON).await;
     assert_eq!(row.total_bytes, Some(fuse::BLOCKS as f64 * 4_096.0));
@@ -76,7 +49,7 @@ async fn inside() {
     assert!(hung.reason.contains("/abort"), "says what to do: {}", hung.reason);
     let row = agent.row_with(MountState::Hung, SOON).await;
     assert_eq!(row.total_bytes, None, "only its state is known");
-    assert_eq!(threads(agent.worker_pid()), 2, "one thread waits, one answers");
+    agent.has_threads(2).await;
 
     mount.answer_again();
     agent.change_to(MountState::Ok, SOON).await;
@@ -116,7 +89,7 @@ impl Agent {
         let config = AgentConfig { state_dir: state_dir.clone(), ..AgentConfig::default() };
         let (outbox, inbox) = mpsc::channel(64);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let worker = Worker::new(env!("CARGO_BIN_EXE_fleetlight-agent").into(), &["mount-worker"]);
+        let worker = Worker::new(binary("fleetlight-agent").expect("the agent is built"), &["mount-worker"]);
         let mounts = Mounts::with_worker(&config, outbox.clone(), worker);
         tasks.spawn(run(mounts, INTERVAL, Duration::ZERO, outbox.clone(), stop.clone()));
         let host = Host::new(&config, outbox.clone());
@@ -205,6 +178,15 @@ impl Agent {
 
     fn worker_pid(&self) -> u32 {
         worker_pid().expect("the worker runs")
+    }
+
+    /// One thread waits, one answers; those that ask other mounts come and go.
+    async fn has_threads(&self, expected: usize) {
+        let deadline = Instant::now() + SOON;
+        while threads(self.worker_pid()) != expected {
+            assert!(Instant::now() < deadline, "{} threads stay", threads(self.worker_pid()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The worker ends with its collector.

@@ -22,6 +22,7 @@ const ENOSYS: i32 = 38;
 pub const BLOCKS: u64 = 1_000;
 
 /// A mounted file system; dropping it unmounts.
+#[derive(Debug)]
 pub struct GatedMount {
     pub place: PathBuf,
     device: Arc<File>,
@@ -29,7 +30,7 @@ pub struct GatedMount {
     server: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Gate {
     silent: bool,
     /// statfs questions that wait for the gate.
