@@ -144,6 +144,10 @@ pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(3);
 /// From the handshake to the welcome; the controller gives its database three seconds.
 pub const WELCOME_WAIT: Duration = Duration::from_secs(5);
 
+/// Looking up the controller's name. Beyond it the dial has failed; the look-up goes on, and is not
+/// begun again meanwhile.
+pub const RESOLVE_WAIT: Duration = Duration::from_secs(3);
+
 /// Addresses of the controller's name that one dial tries, and the head start that each has.
 pub const ADDRESSES: usize = 4;
 pub const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
@@ -257,6 +261,12 @@ pub const CGROUP_FILE_BYTES: usize = 32 * 1024;
 /// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
 /// window.
 pub const DEATHS: usize = 256;
+// Threads.
+
+/// Threads for calls that block, started when needed: one for each of those who may wait for ever
+/// (sensors, what is known of the host, the state folder) and one for the rest. Full: calls wait.
+pub const BLOCKING_THREADS: usize = 4;
+
 // Stopping.
 
 /// The longest that a stop waits for tasks: systemd kills after ten times that.

@@ -7,7 +7,7 @@ use crate::config::AgentConfig;
 use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
-use crate::limits::{READINGS, STOP_WAIT};
+use crate::limits::{BLOCKING_THREADS, READINGS, STOP_WAIT};
 use crate::spool::Spool;
 use crate::tick::wall_ms;
 use crate::transport::clock::Clock;
@@ -72,11 +72,14 @@ fn kernel(config: &AgentConfig, name: &str) -> String {
 fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .map_err(|error| Failure::Other(format!("the runtime cannot start: {error}")))?;
-    runtime.block_on(task)
+    let result = runtime.block_on(task);
+    // A thread that hangs in the kernel must not keep the agent from ending.
+    runtime.shutdown_background();
+    result
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
@@ -113,6 +116,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
             hostname: kernel(config, "hostname"),
         },
         sockets: transport::udp_sockets(),
+        resolver: Arc::default(),
     };
     tasks.spawn(transport::run(link, stop.clone()));
     tasks.close();

@@ -161,6 +161,7 @@ impl SimAgent {
             clock: Arc::new(Clock::load(folder.path(), wall(ways.clock_offset_ms))),
             about: About { agent_version: "0.1.0".into(), boot_id: "boot".into(), hostname: "host".into() },
             sockets,
+            resolver: Arc::default(),
             seed: u64::from(agent.host_id as u8),
         };
         let task = tokio::spawn(run(link, stop.clone()));

@@ -3,14 +3,12 @@
 use super::session::Ended;
 use super::{Link, control, tls};
 use crate::identity::{Identity, NewKey};
-use crate::limits::{ADDRESS_HEAD_START, ADDRESSES, HANDSHAKE_WAIT, WELCOME_WAIT};
+use crate::limits::{ADDRESS_HEAD_START, HANDSHAKE_WAIT, WELCOME_WAIT};
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Hello, Refusal, Welcome, close};
 use fleetlight_protocol::{SERVER_NAME, VERSIONS};
 use futures_util::future::select_ok;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
 /// A connection whose hello was answered.
@@ -116,10 +114,7 @@ async fn exchange(
 async fn connect(link: &Link, identity: &Identity) -> Result<(Endpoint, Connection), DialError> {
     let name = &identity.session_endpoint;
     let unreachable = |reason: String| DialError::Unreachable(name.clone(), reason);
-    let addresses = timeout(HANDSHAKE_WAIT, lookup_host(name.as_str())).await;
-    let addresses = addresses.map_err(|_| unreachable("its name is not resolved in time".into()))?;
-    let addresses: Vec<SocketAddr> =
-        addresses.map_err(|error| unreachable(error.to_string()))?.take(ADDRESSES).collect();
+    let addresses = link.resolver.addresses(name).await.map_err(unreachable)?;
     let config = tls::session_config(identity, Arc::clone(&link.clock))
         .map_err(|error| DialError::Rejected(error.to_string()))?;
     let endpoint = (link.sockets)().map_err(|error| unreachable(format!("no UDP socket: {error}")))?;

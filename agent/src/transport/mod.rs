@@ -1,7 +1,7 @@
 //! The session with the controller: dials, sends what the spool holds, drops what is acknowledged.
 //!
 //! - [`run`]: keeps one session up: backoff, a fresh connection beside a stalled one, goodbye.
-//! - `connection`: from an address to a welcome. `session`: a welcomed connection until its end.
+//! - `resolver`: from a name to addresses. `connection`: from addresses to a welcome. `session`: a welcomed connection until its end.
 //! - `streams`: one uni stream for each class. `control`: acks, pings, renewal.
 //! - `in_flight`: what was sent and not acknowledged.
 //! - [`enrol`]: a join token becomes an identity. [`tls`], [`clock`]: whom and when to believe.
@@ -15,11 +15,13 @@ mod connection;
 mod control;
 pub mod enrol;
 mod in_flight;
+mod resolver;
 mod session;
 mod streams;
 mod supervisor;
 pub mod tls;
 
+pub use resolver::Resolver;
 pub use supervisor::run;
 
 use crate::identity::Store;
@@ -45,6 +47,7 @@ pub struct Link {
     pub clock: Arc<Clock>,
     pub about: About,
     pub sockets: Sockets,
+    pub resolver: Arc<Resolver>,
     /// Seeds the jitter of pauses and of the renewal.
     pub seed: u64,
 }

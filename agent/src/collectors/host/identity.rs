@@ -1,4 +1,4 @@
-//! The host's document, and the event of a boot.
+//! The host's document, and the event of a boot: a task beside the collector, which never waits for it.
 
 use super::{meminfo, virtualization};
 use crate::collectors::{Outbox, Reading};
@@ -8,73 +8,70 @@ use crate::tick::wall_ms;
 use fleetlight_protocol::document::{Body, Document, HostDocument};
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::samples::EntityKind;
-use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 use uuid::Uuid;
 
-/// Keeps what was said of the host and says what changes.
-#[derive(Debug)]
-pub struct Identity {
-    config: Arc<AgentConfig>,
-    looked: Option<Instant>,
-    said: Option<HostDocument>,
-    /// What the outbox has not taken yet: at most one document and one event.
-    pending: VecDeque<Reading>,
-    /// The boot id to keep once the event of its boot is out.
-    to_remember: Option<String>,
+/// Says what is known of the host, now and whenever it changes, until nobody listens.
+pub async fn tell(config: Arc<AgentConfig>, outbox: Outbox) {
+    let mut identity = Identity::new(config);
+    while identity.look(&outbox).await.is_ok() {
+        tokio::time::sleep(IDENTITY_REFRESH).await;
+    }
 }
 
+/// What was said of the host.
+#[derive(Debug)]
+struct Identity {
+    config: Arc<AgentConfig>,
+    said: Option<HostDocument>,
+}
+
+/// Nobody listens any more.
+#[derive(Debug)]
+struct Unheard;
+
 impl Identity {
-    pub fn new(config: Arc<AgentConfig>) -> Self {
-        Self { config, looked: None, said: None, pending: VecDeque::new(), to_remember: None }
+    fn new(config: Arc<AgentConfig>) -> Self {
+        Self { config, said: None }
     }
 
-    /// Looks again if it is time and sends what is new. Safe to drop at any await: what was not
-    /// sent stays for the next call.
-    pub async fn tell(&mut self, now: Instant, outbox: &Outbox) {
-        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= IDENTITY_REFRESH);
-        if due && self.pending.is_empty() {
-            self.look(now).await;
-        }
-        while !self.pending.is_empty() {
-            let Ok(permit) = outbox.reserve().await else { return };
-            if let Some(reading) = self.pending.pop_front() {
-                permit.send(reading);
-            }
-        }
-        if let Some(boot_id) = self.to_remember.take() {
-            let config = self.config.clone();
-            let kept = tokio::task::spawn_blocking(move || remember_boot(&config.state_dir, &boot_id)).await;
-            if let Ok(Err(error)) = kept {
-                let file = self.config.state_dir.join("boot_id");
-                tracing::warn!(file = %file.display(), %error, "boot id not kept; the next start may report this boot again");
-            }
-        }
-    }
-
-    /// /proc/cpuinfo of a large host takes milliseconds to make, hence the blocking thread.
-    async fn look(&mut self, now: Instant) {
+    /// Looks, and sends what is new. On a blocking thread: /proc/cpuinfo of a large host takes
+    /// milliseconds to make, and a state folder on a file system that hangs takes for ever.
+    async fn look(&mut self, outbox: &Outbox) -> Result<(), Unheard> {
         let (config, before) = (self.config.clone(), self.said.clone());
         let read = move || (read(&config, before.as_ref()), fs::read_to_string(config.state_dir.join("boot_id")).ok());
-        let Ok((document, last_boot)) = tokio::task::spawn_blocking(read).await else { return };
-        self.looked = Some(now);
-        if self.said.is_none() && !document.boot_id.is_empty() {
-            let last_boot = last_boot.as_deref().map(str::trim);
-            if last_boot.is_some_and(|last| last != document.boot_id) {
-                self.pending.push_back(Reading::Events(vec![booted(&document)]));
+        let Ok((document, last_boot)) = tokio::task::spawn_blocking(read).await else { return Ok(()) };
+        let last_boot = last_boot.as_deref().map(str::trim);
+        if self.said.is_none() && !document.boot_id.is_empty() && last_boot != Some(&document.boot_id) {
+            if last_boot.is_some() {
+                say(outbox, Reading::Events(vec![booted(&document)])).await?;
             }
-            self.to_remember = (last_boot != Some(&document.boot_id)).then(|| document.boot_id.clone());
+            self.remember(document.boot_id.clone()).await;
         }
         if self.said.as_ref() != Some(&document) {
             let body = Some(Body::Host(document.clone()));
             let document_now = Document { kind: EntityKind::Host, key: String::new(), observed_ms: wall_ms(), body };
-            self.pending.push_back(Reading::Documents(vec![document_now]));
+            say(outbox, Reading::Documents(vec![document_now])).await?;
             self.said = Some(document);
         }
+        Ok(())
     }
+
+    /// Only once the event of the boot is out.
+    async fn remember(&self, boot_id: String) {
+        let config = self.config.clone();
+        let kept = tokio::task::spawn_blocking(move || remember_boot(&config.state_dir, &boot_id)).await;
+        if let Ok(Err(error)) = kept {
+            let file = self.config.state_dir.join("boot_id");
+            tracing::warn!(file = %file.display(), %error, "boot id not kept; the next start may report this boot again");
+        }
+    }
+}
+
+async fn say(outbox: &Outbox, reading: Reading) -> Result<(), Unheard> {
+    outbox.send(reading).await.map_err(|_| Unheard)
 }
 
 /// The host as it is. What cannot change within a boot is taken from `before`: reading cpuinfo of

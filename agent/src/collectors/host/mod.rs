@@ -23,6 +23,7 @@ use fleetlight_protocol::document::CollectorState;
 use fleetlight_protocol::samples::{HostSample, Row, Sample};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The host as a whole and its parts.
 #[derive(Debug)]
@@ -34,7 +35,9 @@ pub struct Host {
     interfaces: netdev::NetDev,
     disks: diskstats::DiskStats,
     sensors: sensors::Sensors,
-    identity: identity::Identity,
+    config: Arc<AgentConfig>,
+    /// Begins with the first tick and ends with the collector.
+    identity: Option<AbortOnDropHandle<()>>,
     /// Room for one file after the other.
     buffer: Buffer,
     outbox: Outbox,
@@ -52,7 +55,8 @@ impl Host {
             interfaces: netdev::NetDev::new(proc_root),
             disks: diskstats::DiskStats::new(proc_root, &config.sys_root),
             sensors: sensors::Sensors::new(&config.sys_root),
-            identity: identity::Identity::new(Arc::new(config.clone())),
+            config: Arc::new(config.clone()),
+            identity: None,
             buffer: Buffer::default(),
             outbox,
         }
@@ -90,7 +94,9 @@ impl Collector for Host {
         let now = Instant::now();
         let mut rows = self.read_proc(now)?;
         self.sensors.read(now, &mut rows).await;
-        self.identity.tell(now, &self.outbox).await;
+        self.identity.get_or_insert_with(|| {
+            AbortOnDropHandle::new(tokio::spawn(identity::tell(self.config.clone(), self.outbox.clone())))
+        });
         Ok(rows)
     }
 }
@@ -127,6 +133,30 @@ mod tests {
         for row in second.iter().filter(|row| row.kind == EntityKind::Interface) {
             assert!(row.values.iter().all(Option::is_some), "{row:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_state_folder_that_hangs_delays_no_tick() {
+        let state_dir = std::env::temp_dir().join(format!("fleetlight-hangs-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&state_dir).expect("temp folder is writable");
+        // Reading a pipe that nobody writes to waits for ever.
+        let pipe = state_dir.join("boot_id");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("makes a pipe");
+        let config = AgentConfig { state_dir: state_dir.clone(), ..AgentConfig::default() };
+        let (outbox, mut inbox) = mpsc::channel(8);
+        let mut host = Host::new(&config, outbox);
+        for _ in 0..20 {
+            let tick = Tick { at_ms: 0, due: tokio::time::Instant::now() };
+            let rows = tokio::time::timeout(Duration::from_secs(5), host.collect(tick)).await;
+            assert!(!rows.expect("it does not wait").expect("Linux").is_empty());
+            tokio::task::yield_now().await;
+        }
+        assert!(inbox.try_recv().is_err(), "nothing is known yet");
+        let written = tokio::task::spawn_blocking(move || std::fs::write(pipe, "another boot\n")).await;
+        written.expect("runs").expect("its reader waits");
+        let told = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await;
+        assert!(matches!(told, Ok(Some(crate::collectors::Reading::Events(_)))), "{told:?}");
+        std::fs::remove_dir_all(state_dir).expect("removes");
     }
 
     #[test]
