@@ -6,11 +6,12 @@
 
 use crate::collectors::Reading;
 use crate::inventory::Inventory;
-use crate::limits::BATCH_WAIT;
+use crate::limits::{BATCH_WAIT, FACTS_BATCH_BYTES};
 use crate::spool::{Payload, Spool};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::limits::{DOCUMENTS_PER_BATCH, EVENTS_PER_BATCH, ROWS_PER_BATCH};
 use fleetlight_protocol::samples::Row;
+use serde::Serialize;
 use std::collections::HashSet;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -33,7 +34,7 @@ pub async fn run(mut readings: mpsc::Receiver<Reading>, inventory: Inventory, sp
             Some(Reading::Rows { collector, at_ms, rows }) => open.add(collector, at_ms, rows, &spool),
             Some(Reading::Documents(documents)) => push_documents(&inventory.absorb(documents), &spool),
             Some(Reading::Events(events)) => {
-                for events in events.chunks(EVENTS_PER_BATCH) {
+                for events in pieces(&events, EVENTS_PER_BATCH) {
                     spool.push(Payload::Events(events.into()));
                 }
             }
@@ -47,9 +48,31 @@ pub async fn run(mut readings: mpsc::Receiver<Reading>, inventory: Inventory, sp
 
 /// Puts documents into the spool, in batches within their bound.
 pub fn push_documents(documents: &[Document], spool: &Spool) {
-    for documents in documents.chunks(DOCUMENTS_PER_BATCH) {
+    for documents in pieces(documents, DOCUMENTS_PER_BATCH) {
         spool.push(Payload::Inventory(documents.into()));
     }
+}
+
+/// Runs of at most `most` facts and [`FACTS_BATCH_BYTES`]; a fact that alone is larger is left out.
+fn pieces<F: Serialize>(facts: &[F], most: usize) -> Vec<&[F]> {
+    let (mut pieces, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (index, fact) in facts.iter().enumerate() {
+        // Facts are plain data: writing them cannot fail.
+        let size = rmp_serde::to_vec_named(fact).map_or(0, |written| written.len());
+        let refused = size > FACTS_BATCH_BYTES;
+        if refused || index - from == most || bytes + size > FACTS_BATCH_BYTES {
+            pieces.push(&facts[from..index]);
+            (from, bytes) = (index + usize::from(refused), 0);
+        }
+        if refused {
+            tracing::error!(size, "a fact has more than {FACTS_BATCH_BYTES} bytes and is left out; please report this");
+        } else {
+            bytes += size;
+        }
+    }
+    pieces.push(&facts[from..]);
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
 }
 
 /// The tick that is being gathered.
@@ -118,6 +141,18 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn batches_of_facts_are_bounded_in_number_and_in_bytes() {
+        let sizes = |facts: &[String]| pieces(facts, 3).iter().map(|piece| piece.len()).collect::<Vec<_>>();
+        let of = |bytes: usize| "x".repeat(bytes);
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&vec![of(1); 7]), [3, 3, 1]);
+        assert_eq!(sizes(&vec![of(FACTS_BATCH_BYTES / 2 - 8); 5]), [2, 2, 1]);
+        let huge = [of(1), of(FACTS_BATCH_BYTES + 1), of(2), of(3)];
+        assert_eq!(sizes(&huge), [1, 2], "one that no frame can take hinders no other");
+        assert_eq!(pieces(&huge, 3)[1], &huge[2..]);
     }
 
     #[tokio::test(start_paused = true)]

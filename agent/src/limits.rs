@@ -26,6 +26,17 @@ pub const READINGS: usize = 64;
 /// to a browser.
 pub const BATCH_WAIT: std::time::Duration = std::time::Duration::from_millis(40);
 
+/// Bytes of one batch of documents or events: it fits a frame even if nothing in it can be
+/// compressed. More go into the next batch; one alone that is larger is a fault of its collector,
+/// and is refused and logged.
+pub const FACTS_BATCH_BYTES: usize = 192 * 1024;
+
+/// Documents that hold now, and their bytes: four times the largest host that we know of, and within
+/// what a controller keeps of one host. Full: a new one is left out, counted and logged; one that is
+/// known stays as it was if its change has no room.
+pub const DOCUMENTS: usize = 4_096;
+pub const DOCUMENTS_BYTES: usize = 8 * 1024 * 1024;
+
 /// Bytes of batches held in memory: about an hour of a host with 25 containers at 5 s, and within the agent's
 /// memory budget while the controller answers. Full: see [`crate::spool`].
 pub const SPOOL_BYTES: usize = 16 * 1024 * 1024;
@@ -247,6 +258,13 @@ pub const CONTAINERS: usize = 2_048;
 /// Bytes kept of one log line before masking: enough that what is shown of it (400 characters) ends
 /// before the cut.
 pub const LOG_LINE_BYTES: usize = 4_096;
+
+/// Characters of a label's key and of its value, and bytes of all labels of one container: those of
+/// the largest compose projects take some 4 KiB. What is longer is cut and marked; labels beyond are
+/// left out in the order of their keys, and a last entry says how many.
+pub const LABEL_KEY_CHARS: usize = 128;
+pub const LABEL_VALUE_CHARS: usize = 512;
+pub const LABELS_BYTES: usize = 16 * 1024;
 
 /// Published ports kept of one container; more are left out.
 pub const PORTS: usize = 64;

@@ -4,6 +4,7 @@
 //! bounded.
 
 use crate::docker::Inspection;
+use crate::limits::{LABEL_KEY_CHARS, LABEL_VALUE_CHARS, LABELS_BYTES};
 use crate::mask;
 use fleetlight_protocol::document::{Body, ContainerDocument, CrashLoop, Document};
 use fleetlight_protocol::limits::{LABELS, TEXT_CHARS};
@@ -56,12 +57,27 @@ pub fn gone(id: &str, observed_ms: i64) -> Document {
     Document { kind: EntityKind::Container, key: id.to_owned(), observed_ms, body: None }
 }
 
-/// The first labels by name, masked.
+/// Key of the entry that says how many labels were left out: no label sorts behind it.
+const LEFT_OUT: &str = "\u{10ffff}…";
+
+/// The first labels by name, masked and cut, as far as they have room.
 fn labels(found: &HashMap<String, String>) -> BTreeMap<String, String> {
     let mut keys: Vec<&String> = found.keys().collect();
     keys.sort_unstable();
-    let kept = keys.into_iter().take(LABELS);
-    kept.map(|key| (text(&mask::text(key)), text(&mask::label(key, &mask::plain(found[key].as_bytes()))))).collect()
+    let (mut labels, mut room) = (BTreeMap::new(), LABELS_BYTES);
+    for key in keys.iter().take(LABELS) {
+        let value = mask::label(key, &mask::plain(found[*key].as_bytes()));
+        let shown = mask::cut(mask::plain(mask::text(key).as_bytes()), LABEL_KEY_CHARS);
+        let value = mask::cut(mask::plain(value.as_bytes()), LABEL_VALUE_CHARS);
+        let Some(left) = room.checked_sub(shown.len() + value.len()) else { break };
+        room = left;
+        labels.insert(shown, value);
+    }
+    let left_out = keys.len() - labels.len();
+    if left_out > 0 {
+        labels.insert(LEFT_OUT.to_owned(), format!("{left_out} more labels"));
+    }
+    labels
 }
 
 /// Plain and bounded.
@@ -123,7 +139,8 @@ mod tests {
         assert_eq!(body.compose_service.as_deref(), Some("a token=***"));
         assert_eq!(body.labels["app.password"], "***");
         assert_eq!(body.labels["note"], "<b>red</b> token=***");
-        assert_eq!(body.labels["long"].chars().count(), TEXT_CHARS);
+        assert_eq!(body.labels["long"].chars().count(), LABEL_VALUE_CHARS);
+        assert!(body.labels["long"].ends_with('…'), "a cut is seen");
         assert_eq!(body.restart_policy.as_deref(), Some("unless-stopped"));
     }
 
@@ -132,7 +149,23 @@ mod tests {
         let many: Vec<(String, String)> = (0..500).map(|n| (format!("l{n:03}"), n.to_string())).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let body = body(&found(&many));
-        assert_eq!(body.labels.len(), LABELS);
-        assert_eq!(body.labels.keys().next_back().map(String::as_str), Some("l063"));
+        assert_eq!(body.labels.len(), LABELS + 1);
+        assert_eq!(body.labels.keys().nth(LABELS - 1).map(String::as_str), Some("l063"));
+        assert_eq!(body.labels[LEFT_OUT], "436 more labels");
+    }
+
+    #[test]
+    fn labels_have_a_bound_in_sum() {
+        let (key, value) = ("k".repeat(1_000), "ü ".repeat(1_000));
+        let many: Vec<(String, String)> = (0..50).map(|n| (format!("{n:02}{key}"), value.clone())).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let labels = body(&found(&many)).labels;
+        let bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!(bytes <= LABELS_BYTES + 64, "{bytes}");
+        let kept = labels.len() - 1;
+        assert!(kept > 10, "{kept}");
+        assert_eq!(labels[LEFT_OUT], format!("{} more labels", 50 - kept));
+        let first = labels.keys().next().expect("there is one");
+        assert!(first.chars().count() == LABEL_KEY_CHARS && first.ends_with('…'), "{first}");
     }
 }
