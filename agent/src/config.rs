@@ -67,9 +67,12 @@ impl AgentConfig {
         if file.is_some() && !path.is_file() {
             return Err(ConfigError(format!("configuration file {} does not exist", path.display())));
         }
-        let figment = Figment::from(Serialized::defaults(Self::default()))
-            .merge(Toml::file_exact(path))
-            .merge(Env::prefixed("FLEETLIGHT_AGENT_"));
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        // Figment would refuse a missing one.
+        if path.try_exists().unwrap_or(true) {
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let figment = figment.merge(Env::prefixed("FLEETLIGHT_AGENT_"));
         let config: Self = figment.extract().map_err(|errors| explain(&errors))?;
         config.check(path)?;
         Ok(config)

@@ -40,3 +40,10 @@ fn a_missing_file_is_named() {
     let error = AgentConfig::load(Some(Path::new("/nowhere/agent.toml"))).expect_err("missing");
     assert!(error.to_string().contains("/nowhere/agent.toml"), "{error}");
 }
+
+#[test]
+fn the_default_place_may_be_empty() {
+    if !Path::new(DEFAULT_FILE).exists() {
+        AgentConfig::load(None).expect("the defaults");
+    }
+}

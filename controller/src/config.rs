@@ -85,9 +85,12 @@ impl ControllerConfig {
         if file.is_some() && !path.is_file() {
             return Err(ConfigError(format!("configuration file {} does not exist", path.display())));
         }
-        let figment = Figment::from(Serialized::defaults(Self::default()))
-            .merge(Toml::file_exact(path))
-            .merge(Env::prefixed("FLEETLIGHT_CONTROLLER_").split("__"));
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        // Figment would refuse a missing one.
+        if path.try_exists().unwrap_or(true) {
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let figment = figment.merge(Env::prefixed("FLEETLIGHT_CONTROLLER_").split("__"));
         let config: Self = figment.extract().map_err(|errors| explain(&errors))?;
         config.check().map_err(|(key, fault)| {
             ConfigError(format!(

@@ -44,3 +44,10 @@ fn a_missing_file_is_named() {
     let error = ControllerConfig::load(Some(Path::new("/nowhere/controller.toml"))).expect_err("missing");
     assert!(error.to_string().contains("/nowhere/controller.toml"), "{error}");
 }
+
+#[test]
+fn the_default_place_may_be_empty() {
+    if !Path::new(DEFAULT_FILE).exists() {
+        ControllerConfig::load(None).expect("the defaults");
+    }
+}
