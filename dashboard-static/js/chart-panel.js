@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { TimeChart } from "./chart.js";
 import { clock, moment } from "./format.js";
 import { chosenRange, currentSpan, goLive, historyState, tableFor, version, zoomed, zoomTo } from "./history.js";
-import { plotted } from "./series.js";
+import { highName, lowName, plotted } from "./series.js";
 import { severityTone, USUAL_INTERVAL_MS } from "./status.js";
 import { announce, events, host, hosts } from "./store.js";
 import { html, Icon } from "./ui.js";
@@ -97,20 +97,19 @@ function draw(made, props) {
   chosenRange.value;
   if (document.hidden) return;
   const span = currentSpan();
-  const table = tableFor(props.kind);
-  made.show(columnsOf(props, table), span.fromMs, span.toMs);
+  const names = props.lines.map((line) => line.column);
+  const [times, ...columns] = columnsOf(props, [...names, ...names.map(lowName), ...names.map(highName)]);
+  const part = (/** @type {number} */ at) => columns.slice(at * names.length, (at + 1) * names.length);
+  made.show([times, ...part(0)], part(1), part(2), span.fromMs, span.toMs);
 }
 
-/** @param {PanelProps} props @param {import("./series.js").Table} table */
-function columnsOf(props, table) {
+/** Times and columns, with the gaps that the host's interval makes. @param {PanelProps} props @param {string[]} names */
+function columnsOf(props, names) {
+  const table = tableFor(props.kind);
   const id = host.peek()?.id;
   const intervalMs = hosts.peek()?.find((entry) => entry.id === id)?.interval_ms ?? USUAL_INTERVAL_MS;
   const gapMs = GAP_STEPS * Math.max(intervalMs, table.stepMs);
-  return plotted(
-    table,
-    props.lines.map((line) => line.column),
-    gapMs,
-  );
+  return plotted(table, names, gapMs);
 }
 
 /** @returns {import("./chart.js").Mark[]} */
@@ -144,7 +143,8 @@ function keyMoved(event, chart, props) {
 /** @param {PanelProps} props */
 function DataOfChart(props) {
   version.value;
-  const [times, ...columns] = columnsOf(props, tableFor(props.kind));
+  const names = props.lines.map((line) => line.column);
+  const [times, ...columns] = columnsOf(props, names);
   const step = Math.max(1, Math.ceil(times.length / TABLE_ROWS));
   const rows = times
     .map((_, at) => at)

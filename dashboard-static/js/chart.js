@@ -1,9 +1,10 @@
-// Line charts over time; the only door to uPlot. Its parts are chart-cursor, -marks, -math and -tokens.
+// Line charts over time; the only door to uPlot. Its parts are chart-bands, -cursor, -marks, -math and -tokens.
 //
 // Colours and fonts are read from the page's tokens when a chart is made, so a change of theme makes charts anew.
 // Labels stand at the lines' ends as elements of their own, with the value at the cursor, or the newest.
 
 import uPlot from "uplot";
+import { bandTop, drawBands } from "./chart-bands.js";
 import { placeCursor, scrub } from "./chart-cursor.js";
 import { drawMarks } from "./chart-marks.js";
 import { newest, niceTop, spread, timeTick } from "./chart-math.js";
@@ -12,6 +13,7 @@ import { indexAt } from "./series.js";
 
 /** @typedef {{ id: string, label: string, color: number, dashed?: boolean }} Line `id` is a line's name across charts */
 /** @typedef {import("./chart-marks.js").Mark} Mark */
+/** @typedef {import("./chart-bands.js").Column} Column */
 
 /**
  * @typedef {object} ChartOptions
@@ -47,6 +49,7 @@ export class TimeChart {
     this.options = options;
     this.place = place;
     this.marks = /** @type {Mark[]} */ ([]);
+    this.bands = /** @type {{ low: Column, high: Column }[]} */ ([]);
     this.labels = document.createElement("div");
     this.labels.className = "chart-labels";
     this.labels.setAttribute("aria-hidden", "true");
@@ -67,10 +70,15 @@ export class TimeChart {
     charts.add(this);
   }
 
-  /** @param {[number[], ...(number | null | undefined)[][]]} data @param {number} fromMs @param {number} toMs */
-  show(data, fromMs, toMs) {
+  /**
+   * Lows and highs are by line, empty where a line has none.
+   * @param {[number[], ...Column[]]} data @param {Column[]} lows @param {Column[]} highs
+   * @param {number} fromMs @param {number} toMs
+   */
+  show(data, lows, highs, fromMs, toMs) {
     const draw = () =>
       this.plot.batch(() => {
+        this.bands = lows.map((low, at) => ({ low, high: highs[at] ?? [] }));
         this.plot.setData(/** @type {any} */ (data), false);
         this.plot.setScale("x", { min: fromMs / 1000, max: toMs / 1000 });
       });
@@ -165,7 +173,7 @@ export class TimeChart {
       focus: { alpha: 0.25 },
       scales: {
         x: { time: true, auto: false },
-        y: { range: (_, __, max) => [0, options.top ?? Math.min(options.most, niceTop(max, options.steps))] },
+        y: { range: (_, __, max) => [0, options.top ?? this.scaleTop(max)] },
       },
       axes: [
         {
@@ -187,12 +195,26 @@ export class TimeChart {
       ],
       series: [{}, ...options.lines.map((line) => this.lineOptions(line))],
       hooks: {
+        drawAxes: [() => drawBands(this.plot, this.paintedBands())],
         draw: [() => drawMarks(this.plot, this.marks, this.paint.tones), () => this.placeLabels()],
         setCursor: [() => this.cursorMoved()],
         setSelect: [() => this.selected()],
         setSeries: [(_, index) => this.hovered(index)],
       },
     };
+  }
+
+  /** @param {number | null} max of the lines */
+  scaleTop(max) {
+    const { most, steps } = this.options;
+    return Math.min(most, niceTop(Math.max(max ?? 0, bandTop(this.bands) ?? 0), steps));
+  }
+
+  paintedBands() {
+    return this.bands.map((band, at) => {
+      const line = /** @type {Line} */ (this.options.lines[at]);
+      return { ...band, color: this.color(line), dim: this.focused !== null && this.focused !== line.id };
+    });
   }
 
   /** @param {Line} line @returns {uPlot.Series} */

@@ -1,8 +1,9 @@
 // Events of a host, newest first.
 
 import { h } from "preact";
+import { eventRuns } from "./event-runs.js";
 import { factLines, factText } from "./facts.js";
-import { moment } from "./format.js";
+import { clock, moment } from "./format.js";
 import { severityTone } from "./status.js";
 import { events } from "./store.js";
 import { Age, Empty, html, LogLines, plainLine, Section, StatusMark } from "./ui.js";
@@ -20,11 +21,22 @@ export function Events() {
       { id: "events", title: "Events" },
       h(Empty, { title: "No events yet." }, "Starts, deaths, GPU errors and mounts that stop answering are kept here."),
     );
+  const shown = eventRuns(list.slice(0, EVENTS_SHOWN));
   return h(
     Section,
     { id: "events", title: "Events", note: list.length > EVENTS_SHOWN ? `newest ${EVENTS_SHOWN}` : "newest first" },
-    html`<ol class="events">${list.slice(0, EVENTS_SHOWN).map((event) => eventItem(event))}</ol>`,
+    html`<ol class="events">${shown.flatMap((run) => [...run.events.map(eventItem), foldedItem(run.more)])}</ol>`,
   );
+}
+
+/** @param {import("./types.js").HostEvent[]} more */
+function foldedItem(more) {
+  const oldest = more.at(-1);
+  if (!oldest) return null;
+  return html`<li key=${`since ${oldest.id}`} class="event-more"><details>
+    <summary>${more.length} more starts and deaths of ${plainLine(oldest.subject)} since ${clock(oldest.at_ms)}</summary>
+    <ol class="events">${more.map(eventItem)}</ol>
+  </details></li>`;
 }
 
 /** @param {import("./types.js").HostEvent} event */

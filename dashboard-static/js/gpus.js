@@ -44,9 +44,8 @@ const GPU_COLUMNS = [
   { name: "power", label: "Power", number: true, cell: (row) => powerCell(row), sort: (row) => row.values.power_watts },
   {
     name: "clock",
-    label: "Clocks",
+    label: "Clock SM / memory",
     number: true,
-    help: "Graphics and memory",
     cell: (row) =>
       html`<span class="stack"><span>${withUnit(row.values.graphics_clock_megahertz, "MHz")}</span><span class="muted">${withUnit(row.values.memory_clock_megahertz, "MHz")}</span></span>`,
     sort: (row) => row.values.graphics_clock_megahertz,

@@ -5,7 +5,7 @@
 import { computed, signal } from "@preact/signals";
 import { explain, get } from "./api.js";
 import { param, setParams } from "./route.js";
-import { append, columnName, emptyTable, tableOf, trim } from "./series.js";
+import { append, columnName, emptyTable, hasSpread, tableOf, trim } from "./series.js";
 import { catalogue, host, now } from "./store.js";
 
 /** @typedef {{ fromMs: number, toMs: number, live: boolean, spanMs: number }} Span */
@@ -93,6 +93,9 @@ let generation = 0;
 export function tableFor(kind) {
   return tables.get(kind) ?? emptyTable();
 }
+
+/** Whether charts draw more than means: a band from the least to the greatest. */
+export const spreadShown = () => version.value >= 0 && [...tables.values()].some(hasSpread);
 
 /** Loads the shown span of a host anew; a later call overtakes an earlier one. @param {number} hostId @param {string[]} kinds */
 export async function loadHistory(hostId, kinds) {

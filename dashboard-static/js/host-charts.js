@@ -16,6 +16,7 @@ import {
   loadHistory,
   moveOn,
   RANGES,
+  spreadShown,
   tableFor,
   zoomed,
 } from "./history.js";
@@ -217,7 +218,8 @@ function CursorWords() {
   const at = cursorMs.value;
   if (at === null) {
     const zoom = zoomed.value;
-    return html`<p class="cursor-words muted">${zoom ? `${moment(zoom.fromMs)} – ${clock(zoom.toMs)}` : `Drag to zoom · times in ${zone(new Date())}`}</p>`;
+    const words = zoom ? `${moment(zoom.fromMs)} – ${clock(zoom.toMs)}` : `Drag to zoom · times in ${zone(new Date())}`;
+    return html`<p class="cursor-words muted">${words}${spreadShown() && " · shaded: least to greatest"}</p>`;
   }
   const reach = currentSpan().spanMs * BESIDE;
   const near = (events.value ?? []).filter((event) => Math.abs(event.at_ms - at) <= reach);

@@ -12,17 +12,36 @@ export function columnName(key, metric) {
   return `${key}\u0000${metric}`;
 }
 
+/** Columns of the least and the greatest within each point of a column. @param {string} name */
+export const lowName = (name) => `${name}\u0000low`;
+/** @param {string} name */
+export const highName = (name) => `${name}\u0000high`;
+
+/** Whether any point of a table stands for a spread. @param {Table} table */
+export function hasSpread(table) {
+  return [...table.columns.keys()].some((name) => name.endsWith(lowName("")));
+}
+
 /** @returns {Table} */
 export function emptyTable(stepMs = 0) {
   return { times: [], columns: new Map(), stepMs };
 }
 
-/** The means of an answer; buckets at the end that hold nothing yet are left out. @param {import("./types.js").SeriesAnswer} answer @returns {Table} */
+/**
+ * The means of an answer, and the spread of those that have one; buckets at the end that hold nothing yet are left out.
+ * @param {import("./types.js").SeriesAnswer} answer @returns {Table}
+ */
 export function tableOf(answer) {
   let length = answer.times_ms.length;
   while (length > 0 && answer.series.every((one) => one.avg[length - 1] == null)) length -= 1;
   const columns = new Map();
-  for (const one of answer.series) columns.set(columnName(one.key, one.metric), one.avg.slice(0, length));
+  for (const one of answer.series) {
+    const name = columnName(one.key, one.metric);
+    columns.set(name, one.avg.slice(0, length));
+    if (!one.max.some((max, at) => max !== one.min[at])) continue;
+    columns.set(lowName(name), one.min.slice(0, length));
+    columns.set(highName(name), one.max.slice(0, length));
+  }
   return { times: answer.times_ms.slice(0, length).map((ms) => ms / 1000), columns, stepMs: answer.step_ms };
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { append, columnName, indexAt, plotted, tableOf, trim } from "../js/series.js";
+import { bandTop, runs } from "../js/chart-bands.js";
+import { append, columnName, hasSpread, highName, indexAt, lowName, plotted, tableOf, trim } from "../js/series.js";
 
 const CPU = columnName("", "cpu_percent");
 
@@ -55,4 +56,27 @@ test("the point at a time is the last one not after it", () => {
   assert.equal(indexAt([1, 2, 3], 0.5), -1);
   assert.equal(indexAt([1, 2, 3], 2), 1);
   assert.equal(indexAt([1, 2, 3], 9), 2);
+});
+
+test("a spread goes with its means, and only where there is one", () => {
+  const spread = answer([0, 5000], [2, 3]);
+  const [one] = spread.series;
+  const other = { key: "", metric: "load1", avg: [1, 1], min: [1, 1], max: [1, 1] };
+  const table = tableOf({ ...spread, series: [{ .../** @type {any} */ (one), min: [1, 3], max: [4, 3] }, other] });
+  assert.deepEqual(table.columns.get(lowName(CPU)), [1, 3]);
+  assert.deepEqual(table.columns.get(highName(CPU)), [4, 3]);
+  assert.equal(table.columns.get(highName(columnName("", "load1"))), undefined);
+  assert.deepEqual([hasSpread(table), hasSpread(tableOf(answer([0, 5000], [1, 2])))], [true, false]);
+  append(table, 10_000, new Map([[CPU, 7]]));
+  const [, low, high] = plotted(table, [lowName(CPU), highName(CPU)], 12_500);
+  assert.deepEqual(runs(low ?? [], high ?? []), [[0, 1]]);
+  assert.equal(bandTop([{ high: [] }, { high: high ?? [] }]), 4);
+});
+
+test("a band passes over what its line passes over, and ends at a gap", () => {
+  const low = [1, undefined, 1, null, 1, 1, null, 1];
+  assert.deepEqual(runs(low, low), [
+    [0, 2],
+    [4, 5],
+  ]);
 });
