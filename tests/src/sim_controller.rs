@@ -56,6 +56,8 @@ pub struct Tables {
     pub repeated: usize,
     /// Keys that were looked up, and when.
     pub lookups: Vec<(Instant, [u8; 32])>,
+    /// The lookup, counted from one, that finds its key revoked.
+    pub refuse_lookup: Option<usize>,
     /// Names of tokens, and the answer to each.
     pub tokens: BTreeMap<String, EnrolResponse>,
     pub enrolments: Vec<EnrolRequest>,
@@ -103,6 +105,9 @@ impl Directory for Memory {
     async fn authorise(&self, key_hash: [u8; 32]) -> Result<Authorised, Refusal> {
         let mut tables = self.tables();
         tables.lookups.push((Instant::now(), key_hash));
+        if tables.refuse_lookup == Some(tables.lookups.len()) {
+            return Err(revoked());
+        }
         let agent = tables.keys.get(&key_hash).filter(|agent| !tables.revoked.contains(&agent.agent_id));
         let agent = *agent.ok_or_else(revoked)?;
         Ok(Authorised { agent, host_name: format!("host-{}", agent.host_id) })

@@ -7,7 +7,7 @@
 //! - `session`: a welcomed session until its end; `control` and `uplink` are its streams.
 //! - [`registry`]: who is connected; newer sessions supersede, revoking closes.
 //! - [`enrolment`]: the TLS/TCP listener that takes join tokens.
-//! - `pace`: how fast one host may send.
+//! - `pace`: how fast one host may send; `present`: who is said to be there.
 //! - [`tls`]: whose certificates are believed; `gate`: who may try at once.
 //!
 //! Invariant: whatever a peer sends ends at most its own session, with a reason in words.
@@ -18,6 +18,7 @@ mod gate;
 pub mod listener;
 mod opening;
 mod pace;
+mod present;
 pub mod registry;
 mod session;
 pub mod tls;

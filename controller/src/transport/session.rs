@@ -1,7 +1,8 @@
 //! One agent's session, from the end of its handshake to its close.
 
 use super::listener::Context;
-use super::registry::{Close, Entry};
+use super::present::Present;
+use super::registry::Close;
 use super::uplink::{self, Lane};
 use super::{Directory, Presence, Stored, control, opening};
 use crate::limits::{ACKS, CONTROL_QUEUE, LAST_WORDS_WAIT};
@@ -63,40 +64,17 @@ async fn serve<D: Directory>(
         Err(end) => return (None, end),
     };
     let host = Some(opened.host_name.clone());
-    let entry = match enter(connection.remote_address(), &opened, context).await {
-        Ok(entry) => entry,
+    let mut present = match Present::enter(connection.remote_address(), &opened, context).await {
+        Ok(present) => present,
         Err(end) => return (host, end),
     };
     // A revocation between the first look and the registry would have found nobody to close.
     let end = match opening::ask(context.directory.authorise(presented.key_hash)).await {
         Err(End::Refused(refusal)) if refusal.code.is_final() => End::Refused(refusal),
-        _ => welcomed(connection, send, recv, context, &opened, presented.ends_ms, entry).await,
+        _ => welcomed(connection, send, recv, context, &opened, presented.ends_ms, &mut present).await,
     };
+    present.leave(matches!(end, End::Goodbye(_)), code(&end).1).await;
     (host, end)
-}
-
-/// Takes the agent's place in the registry, and says that it is connected.
-async fn enter<D: Directory>(peer: SocketAddr, opened: &Opened, context: &Context<D>) -> Result<Entry, End> {
-    let permit = context.presence.reserve().await.ok();
-    let connected = Presence::Connected {
-        agent: opened.agent,
-        address: peer,
-        agent_version: opened.hello.agent_version.clone(),
-        boot_id: opened.hello.boot_id.clone(),
-        at_ms: (context.wall)(),
-    };
-    let hello = &opened.hello;
-    let announce = say(permit, connected);
-    context.registry.enter(opened.agent.agent_id, hello.epoch, hello.connection, announce).map_err(End::from)
-}
-
-/// Without a permit nobody listens any more.
-fn say(permit: Option<mpsc::Permit<'_, Presence>>, presence: Presence) -> impl FnOnce() {
-    move || {
-        if let Some(permit) = permit {
-            permit.send(presence);
-        }
-    }
 }
 
 async fn welcomed<D: Directory>(
@@ -106,7 +84,7 @@ async fn welcomed<D: Directory>(
     context: &Arc<Context<D>>,
     opened: &Opened,
     certificate_ends_ms: i64,
-    mut entry: Entry,
+    present: &mut Present,
 ) -> End {
     let welcome = ControllerControl::Welcome(Welcome {
         version: opened.version,
@@ -116,22 +94,13 @@ async fn welcomed<D: Directory>(
         wanted: opened.wanted.clone(),
         certificate_ends_ms,
     });
-    let end = match control::write(send, &welcome).await {
+    match control::write(send, &welcome).await {
         Ok(()) => {
             tracing::info!(peer = %connection.remote_address(), host = opened.host_name, version = opened.hello.agent_version, "agent connected");
-            streams(connection, send, recv, context, opened, &mut entry).await
+            streams(connection, send, recv, context, opened, present).await
         }
         Err(end) => end,
-    };
-    let permit = context.presence.reserve().await.ok();
-    let disconnected = Presence::Disconnected {
-        agent: opened.agent,
-        at_ms: (context.wall)(),
-        goodbye: matches!(end, End::Goodbye(_)),
-        reason: code(&end).1,
-    };
-    entry.leave(say(permit, disconnected));
-    end
+    }
 }
 
 /// Runs the session's streams until one of them, or the registry, ends it.
@@ -141,7 +110,7 @@ async fn streams<D: Directory>(
     recv: RecvStream,
     context: &Arc<Context<D>>,
     opened: &Opened,
-    entry: &mut Entry,
+    present: &mut Present,
 ) -> End {
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let (acks, acks_out) = mpsc::channel::<Stored>(ACKS);
@@ -156,7 +125,7 @@ async fn streams<D: Directory>(
     let mut uplinks = JoinSet::new();
     let end = tokio::select! {
         biased;
-        close = entry.closed() => close.into(),
+        close = present.closed() => close.into(),
         end = listen(recv, opened, context, &answers) => end,
         end = control::write_all(send, answers_out, acks_out) => end,
         end = accept(connection, &lane, &mut uplinks) => end,

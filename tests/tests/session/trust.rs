@@ -2,7 +2,7 @@
 
 use crate::{Words, World, address, ticking, until};
 use fleetlight_agent::identity::{Identity, key_hash};
-use fleetlight_controller::transport::AgentRef;
+use fleetlight_controller::transport::{AgentRef, Presence};
 use fleetlight_tests::sim_agent::{SimAgent, Ways, authority, identity};
 use fleetlight_tests::sim_controller::{BEGAN_MS, revoked};
 use fleetlight_tests::sim_net::Cut;
@@ -35,6 +35,23 @@ async fn a_revoked_agent_is_cut_off_in_words_and_asks_seldom() {
     let said =
         words.count("WARN fleetlight_agent::transport::supervisor: this agent was revoked: enrol it with a new token");
     assert_eq!(said, 1, "logged once by the agent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_revoked_while_it_connects_is_said_to_be_gone() {
+    let world = World::new(1);
+    // The first look lets it in; the second, after its place in the registry is taken, does not.
+    world.memory.tables().refuse_lookup = Some(2);
+    let agent = world.agent(1);
+    ticking(&agent, 5).await;
+    let presence = world.controller.presence.lock().expect("not poisoned").clone();
+    let said: Vec<_> = presence.into_iter().map(|(_, said)| said).collect();
+    assert!(matches!(said.first(), Some(Presence::Connected { .. })), "{said:?}");
+    let Some(Presence::Disconnected { reason, goodbye: false, .. }) = said.get(1) else {
+        panic!("nobody says that it is gone: {said:?}")
+    };
+    assert_eq!(*reason, revoked().message);
+    assert!(!world.controller.registry.is_connected(agent.agent.agent_id));
 }
 
 #[tokio::test(start_paused = true)]
