@@ -71,6 +71,8 @@ pub const POSTGRES_INITDB_WAIT: Duration = Duration::from_secs(180);
 pub const POSTGRES_START_WAIT: Duration = Duration::from_secs(300);
 /// How often start and stop look whether they are done.
 pub const POSTGRES_POLL: Duration = Duration::from_millis(50);
+/// For connections that their holders have closed. Beyond it those that are left are ended.
+pub const POSTGRES_GOODBYE_WAIT: Duration = Duration::from_secs(1);
 /// Fast shutdown writes a checkpoint. Beyond it Postgres is told to stop at once, and recovers later.
 pub const POSTGRES_STOP_WAIT: Duration = Duration::from_secs(30);
 /// After that, and before the last resort, SIGKILL.

@@ -2,8 +2,8 @@
 
 use super::{Binaries, Cluster, PostgresError, cluster, io_error};
 use crate::limits::{
-    POSTGRES_IMMEDIATE_WAIT, POSTGRES_LAST_LINES, POSTGRES_POLL, POSTGRES_RESTART_WAIT, POSTGRES_START_WAIT,
-    POSTGRES_STOP_WAIT,
+    POSTGRES_GOODBYE_WAIT, POSTGRES_IMMEDIATE_WAIT, POSTGRES_LAST_LINES, POSTGRES_POLL, POSTGRES_RESTART_WAIT,
+    POSTGRES_START_WAIT, POSTGRES_STOP_WAIT,
 };
 use rustix::process::{Pid, Signal};
 use sqlx::{ConnectOptions, Connection};
@@ -73,11 +73,21 @@ impl Server {
         }
     }
 
+    /// What `pg_ctl` looks at too: a server that is asked too early complains in the log. The file may still be
+    /// that of an earlier process.
+    fn says_ready(&self, cluster: &Cluster) -> bool {
+        let Ok(text) = std::fs::read_to_string(cluster.data().join("postmaster.pid")) else { return false };
+        let mut lines = text.lines().map(str::trim);
+        lines.next().and_then(|pid| pid.parse().ok()) == self.child.id() && lines.nth(6) == Some("ready")
+    }
+
     /// Accepts connections, and has the database.
     async fn wait_until_ready(&mut self, cluster: &Cluster) -> Result<(), PostgresError> {
         let deadline = Instant::now() + POSTGRES_START_WAIT;
         let mut connection = loop {
-            if let Ok(connection) = cluster.options("postgres").connect().await {
+            if self.says_ready(cluster)
+                && let Ok(connection) = cluster.options("postgres").connect().await
+            {
                 break connection;
             }
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -100,10 +110,12 @@ impl Server {
         Ok(connection.close().await?)
     }
 
-    /// Fast shutdown; harder ones if it takes too long.
+    /// Smart shutdown, for connections that have been closed and are about to be noticed; a fast one ends those of
+    /// others; harder ones if it takes too long.
     async fn stop(&mut self) {
         let Some(pid) = self.child.id() else { return self.dismiss_guard().await };
         for (signal, limit) in [
+            (Signal::TERM, POSTGRES_GOODBYE_WAIT),
             (Signal::INT, POSTGRES_STOP_WAIT),
             (Signal::QUIT, POSTGRES_IMMEDIATE_WAIT),
             (Signal::KILL, POSTGRES_IMMEDIATE_WAIT),
@@ -111,6 +123,9 @@ impl Server {
             send(pid, signal);
             if timeout(limit, self.child.wait()).await.is_ok() {
                 break;
+            }
+            if signal == Signal::TERM {
+                continue;
             }
             tracing::warn!(pid, ?signal, "Postgres has not stopped within {} s", limit.as_secs());
         }
