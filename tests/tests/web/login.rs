@@ -2,6 +2,7 @@
 
 use crate::site::{PASSWORD, Site, cookie_of, refusal};
 use fleetlight_controller::api::Web;
+use fleetlight_controller::limits::API_PUBLIC_CONCURRENCY;
 use fleetlight_controller::store::web_sessions::NewWebSession;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -133,5 +134,37 @@ async fn sessions_end_absolutely_and_by_disuse() {
     let hash = Sha256::digest("bb".as_bytes()).into();
     let used = site.store.web_session(hash, now_ms(), 0).await.unwrap().unwrap().used_ms;
     assert!(now_ms() - used < 60_000, "a call is a use");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn logins_by_the_dozen_shut_nobody_out_who_is_in() {
+    let site = Site::start().await;
+    let cookie = site.cookie().await;
+    // Whoever logs in now waits for the database, with place and connection; whoever is in does not.
+    let mut blocker = site.pool.begin().await.unwrap();
+    sqlx::query("lock table web_sessions in share mode").execute(&mut *blocker).await.unwrap();
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..80 {
+        let login = site.call("POST", "login").json(&json!({ "name": "admin", "password": PASSWORD }));
+        logins.spawn(login.send());
+    }
+    let stuck = async || -> i64 {
+        let waiting =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        sqlx::query_scalar(waiting).fetch_one(&site.pool).await.unwrap()
+    };
+    let until = tokio::time::Instant::now() + Duration::from_secs(30);
+    while stuck().await < API_PUBLIC_CONCURRENCY as i64 {
+        assert!(tokio::time::Instant::now() < until, "the logins wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..10 {
+        let answer = site.call("GET", "agents").header("Cookie", &cookie).send();
+        let answer = tokio::time::timeout(Duration::from_secs(4), answer).await.expect("answers at once").unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    blocker.rollback().await.unwrap();
+    logins.shutdown().await;
     site.stop().await;
 }

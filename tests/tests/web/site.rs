@@ -9,6 +9,7 @@ use fleetlight_tests::client::Client;
 use fleetlight_tests::postgres;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,8 @@ pub struct Site {
     pub origin: String,
     pub live: Arc<Live>,
     pub store: Store,
+    /// The test's own way to the database.
+    pub pool: PgPool,
     pub revoked: Arc<Mutex<Vec<Uuid>>>,
     setup_token: String,
     http: reqwest::Client,
@@ -49,7 +52,8 @@ impl Site {
     }
 
     async fn try_start(dashboard_dir: PathBuf) -> Result<Self> {
-        let store = Store::connect(&postgres::database().await?).await?;
+        let url = postgres::database().await?;
+        let (store, pool) = (Store::connect(&url).await?, PgPool::connect(&url).await?);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let web =
             Web::bind(WebSettings { listen, public_url: None, tls: None, trusted_proxy: None, dashboard_dir }).await?;
@@ -68,7 +72,7 @@ impl Site {
         let setup_token = link.rsplit('/').next().context("a link")?.to_owned();
         assert_eq!(link, format!("{origin}/#/setup/{setup_token}"));
         let http = reqwest::Client::new();
-        Ok(Self { origin, live, store, revoked, setup_token, http, stop, served })
+        Ok(Self { origin, live, store, pool, revoked, setup_token, http, stop, served })
     }
 
     /// A request without cookies, with the headers of our own page.
