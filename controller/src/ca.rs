@@ -36,6 +36,11 @@ pub enum CaError {
     KeyMissing { certificate: PathBuf, key: PathBuf },
     #[error("{} can be read by others (mode {mode:o}): run `chmod 600` on it", path.display())]
     KeyExposed { path: PathBuf, mode: u32 },
+    #[error(
+        "{} holds no CA: the controller has never been started with this configuration; start it first, or name its \
+         configuration with --config", folder.display()
+    )]
+    NotMade { folder: PathBuf },
     #[error("{} is damaged ({reason}): restore it from a backup", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error("the certificate request is refused: {0}")]
@@ -76,6 +81,21 @@ impl fmt::Debug for Authority {
 }
 
 impl Authority {
+    /// Loads the CA of `folder`, which a controller has made.
+    ///
+    /// # Errors
+    /// [`CaError::NotMade`], or what is wrong with it.
+    pub fn load(folder: &Path, now_ms: i64) -> Result<Self, CaError> {
+        for path in [folder.join(KEY_FILE), folder.join(CERTIFICATE_FILE)] {
+            match path.try_exists() {
+                Ok(true) => return Self::load_or_create(folder, now_ms),
+                Ok(false) => {}
+                Err(source) => return Err(CaError::Io { operation: "look for", path, source }),
+            }
+        }
+        Err(CaError::NotMade { folder: folder.to_owned() })
+    }
+
     /// Loads the CA of `folder`, or makes one.
     ///
     /// # Errors

@@ -53,16 +53,6 @@ impl StoreDirectory {
         Self { store, authority, sessions, clock, session_endpoint, remembered: Mutex::default() }
     }
 
-    /// Revokes an agent and ends its session; whether it existed and was not revoked before.
-    ///
-    /// # Errors
-    /// The database does not answer: the agent is not revoked.
-    pub async fn revoke(&self, agent_id: Uuid, why: &str) -> Result<bool, StoreError> {
-        let revoked = self.store.revoke_agent(agent_id, why, (self.clock)()).await?;
-        self.shut_out(agent_id, why);
-        Ok(revoked)
-    }
-
     /// Forgets an agent and ends its session.
     pub fn shut_out(&self, agent_id: Uuid, why: &str) {
         self.remembered().retain(|_, (authorised, _)| authorised.agent.agent_id != agent_id);
@@ -172,9 +162,6 @@ fn judge(owner: Option<KeyOwner>) -> Result<Authorised, Refusal> {
                 .into(),
         });
     };
-    if owner.host_removed {
-        return Err(revoked("the host was removed"));
-    }
     match owner.revoked_for {
         Some(why) => Err(revoked(&why)),
         None => {
@@ -218,14 +205,7 @@ mod tests {
     use super::*;
 
     fn owner() -> KeyOwner {
-        KeyOwner {
-            agent_id: Uuid::nil(),
-            host_id: 3,
-            host_name: "alpha".into(),
-            not_after_ms: 0,
-            revoked_for: None,
-            host_removed: false,
-        }
+        KeyOwner { agent_id: Uuid::nil(), host_id: 3, host_name: "alpha".into(), not_after_ms: 0, revoked_for: None }
     }
 
     #[test]
@@ -234,7 +214,6 @@ mod tests {
         assert_eq!((judged.agent.host_id, judged.host_name.as_str()), (3, "alpha"));
         let refused = judge(Some(KeyOwner { revoked_for: Some("stolen".into()), ..owner() })).expect_err("revoked");
         assert!(refused.message.contains("stolen") && refused.message.contains("join token"), "{refused}");
-        assert!(judge(Some(KeyOwner { host_removed: true, ..owner() })).is_err());
         assert!(judge(None).expect_err("unknown").message.contains("enrol"));
     }
 }

@@ -7,7 +7,10 @@ pub enum Failure {
     /// The configuration is not as it must be; trying again changes nothing.
     #[error("{0}")]
     Config(String),
-    /// Something that the controller needs is not to be had: a port, the database.
+    /// An address of the configuration cannot be listened on: it is taken, or not this machine's.
+    #[error("{0}")]
+    Listen(String),
+    /// The database is not to be had.
     #[error("{0}")]
     Unavailable(String),
     #[error("{0}")]
@@ -19,6 +22,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Config(_) => 78,
+            Self::Listen(_) => 71,
             Self::Unavailable(_) => 69,
             Self::Other(_) => 1,
         })

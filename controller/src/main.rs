@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use fleetlight_controller::config::ControllerConfig;
+use fleetlight_controller::store::hosts::{HOST_NAME_RULE, is_host_name};
 use fleetlight_controller::{Failure, join_token, run};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -26,7 +27,7 @@ enum Verb {
     /// Print a one-time token that enrols one host within an hour.
     JoinToken {
         /// The host's name; a host that is known by it keeps its history and gets a new key.
-        #[arg(long)]
+        #[arg(long, value_parser = host_name)]
         host: Option<String>,
         #[command(flatten)]
         config: ConfigFile,
@@ -61,6 +62,10 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    if is_host_name(text) { Ok(text.to_owned()) } else { Err(HOST_NAME_RULE.to_owned()) }
 }
 
 fn load(file: Option<&Path>) -> Result<ControllerConfig, Failure> {

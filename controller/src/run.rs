@@ -4,6 +4,7 @@
 //! database knows it, then whoever feeds it. Order of stopping: sessions, what they brought, the
 //! page, the database.
 
+use crate::api::settings::WebError;
 use crate::api::{AgentSessions, Joining, Parts, Web};
 use crate::ca::Authority;
 use crate::config::ControllerConfig;
@@ -60,10 +61,11 @@ pub async fn run(config: ControllerConfig) -> Result<(), Failure> {
 /// A join token, stored in the database that the running controller uses.
 ///
 /// # Errors
-/// [`Failure`] if that database does not answer.
+/// [`Failure`] if no controller was ever started there, or its database does not answer.
 pub async fn join_token(config: ControllerConfig, host: Option<&str>) -> Result<JoinToken, Failure> {
     let clock = system_clock();
-    let authority = authority(&config, &clock)?;
+    let authority = Authority::load(&config.state_dir.join("ca"), clock())
+        .map_err(|error| Failure::Config(format!("state_dir: {error}")))?;
     let database = Database::join(&config).await?;
     let made = database.store.create_join_token(host, clock()).await;
     database.close().await;
@@ -81,18 +83,17 @@ fn authority(config: &ControllerConfig, clock: &WallClock) -> Result<Authority, 
 }
 
 async fn open(config: &ControllerConfig, authority: &Authority, clock: &WallClock) -> Result<Ports, Failure> {
-    let unavailable = |key: &str, error: &dyn std::fmt::Display| Failure::Unavailable(format!("{key}: {error}"));
     let web = Web::bind(config.web_settings()).await.map_err(|error| match &error {
-        crate::api::settings::WebError::Listen { .. } => Failure::Unavailable(error.to_string()),
+        WebError::Listen { .. } => Failure::Listen(error.to_string()),
         _ => Failure::Config(error.to_string()),
     })?;
     let sessions = listener::bind(config.session_listen, authority, clock, true)
-        .map_err(|error| unavailable("session_listen", &error))?;
+        .map_err(|error| Failure::Listen(format!("session_listen: {error}")))?;
     let enrolment = TcpListener::bind(config.enrol_listen).await.map_err(|error| {
-        unavailable(
-            "enrol_listen",
-            &format!("cannot listen on TCP {}: {error}; stop what uses it, or set another port", config.enrol_listen),
-        )
+        let address = config.enrol_listen;
+        Failure::Listen(format!(
+            "enrol_listen: cannot listen on TCP {address}: {error}; stop what uses it, or set another port"
+        ))
     })?;
     Ok(Ports { web, sessions, enrolment })
 }

@@ -5,7 +5,7 @@
 
 use fleetlight_tests::system::binary;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -13,6 +13,10 @@ use std::process::Command;
 const CONFIG: i32 = 78;
 /// sysexits.h: EX_UNAVAILABLE.
 const UNAVAILABLE: i32 = 69;
+/// sysexits.h: EX_OSERR.
+const LISTEN: i32 = 71;
+/// A wrong command line.
+const USAGE: i32 = 2;
 
 struct Case {
     dir: PathBuf,
@@ -27,10 +31,15 @@ impl Case {
 
     /// Exit code and standard error of `program run` with this configuration.
     fn run(&self, program: &str, config: &str) -> (Option<i32>, String) {
+        self.call(program, &["run"], config)
+    }
+
+    fn call(&self, program: &str, verb: &[&str], config: &str) -> (Option<i32>, String) {
         let file = self.dir.join("config.toml");
         fs::write(&file, config).expect("temporary file");
         let output = Command::new(binary(program).expect("built"))
-            .args(["run", "--config"])
+            .args(verb)
+            .arg("--config")
             .arg(&file)
             .output()
             .expect("starts");
@@ -82,13 +91,34 @@ fn an_unreachable_database_is_named_without_its_password() {
 #[test]
 fn a_taken_port_is_named_with_its_key() {
     let case = Case::new("port");
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("bound");
-    let config = format!("state_dir = {:?}\nweb_listen = \"{address}\"\n", case.dir.join("state"));
-    let (code, message) = case.run("fleetlight-controller", &config);
-    assert_eq!(code, Some(UNAVAILABLE), "{message}");
-    assert!(message.contains("web_listen") && message.contains(&address.to_string()), "{message}");
-    assert!(!case.dir.join("state/postgres").exists(), "the database was not started");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let (tcp, udp) = (tcp.local_addr().map(|at| (tcp, at)), udp.local_addr().map(|at| (udp, at)));
+    let ((_tcp, tcp), (_udp, udp)) = (tcp.expect("bound"), udp.expect("bound"));
+    let keys = ["web_listen", "session_listen", "enrol_listen"];
+    for (taken, address) in [("web_listen", tcp), ("session_listen", udp), ("enrol_listen", tcp)] {
+        let mut config = format!("state_dir = {:?}\n{taken} = \"{address}\"\n", case.dir.join("state"));
+        for key in keys.iter().filter(|key| **key != taken) {
+            config += &format!("{key} = \"127.0.0.1:0\"\n");
+        }
+        let (code, message) = case.run("fleetlight-controller", &config);
+        assert_eq!(code, Some(LISTEN), "{message}");
+        assert!(message.contains(taken) && message.contains(&address.to_string()), "{message}");
+        assert!(!case.dir.join("state/postgres").exists(), "the database was not started");
+    }
+}
+
+#[test]
+fn a_join_token_needs_a_controller_and_a_name_that_can_be_one() {
+    let case = Case::new("token");
+    let config = format!("state_dir = {:?}\n", case.dir.join("state"));
+    let (code, message) = case.call("fleetlight-controller", &["join-token"], &config);
+    assert_eq!(code, Some(CONFIG), "{message}");
+    assert!(message.contains("state_dir") && message.contains("start it first"), "{message}");
+    assert!(!case.dir.join("state").exists(), "no CA was made");
+    let (code, message) = case.call("fleetlight-controller", &["join-token", "--host", "two words"], &config);
+    assert_eq!(code, Some(USAGE), "{message}");
+    assert!(message.contains("two words") && message.contains("allowed: "), "{message}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::extract::Body;
 use super::{Api, ApiError};
 use crate::live::presence::Now;
-use crate::store::hosts::is_host_name;
+use crate::store::hosts::{HOST_NAME_RULE, is_host_name};
 use crate::store::join_tokens::JoinTokenRecord;
 use crate::store::web_sessions::WebSession;
 use axum::extract::{Extension, Path, State};
@@ -67,9 +67,7 @@ pub async fn create(
 ) -> Result<Json<NewToken>, ApiError> {
     let host_name = wish.host_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     if let Some(name) = host_name.filter(|name| !is_host_name(name)) {
-        return Err(ApiError::bad_request(format!(
-            "{name:?} cannot name a host; allowed: up to 253 letters, digits, dots, dashes and underscores"
-        )));
+        return Err(ApiError::bad_request(format!("{name:?}: {HOST_NAME_RULE}")));
     }
     let made = api.store().create_join_token(host_name, Now::take().wall_ms).await?;
     tracing::info!(by = session.user_name, token = made.id, host_name, "join token made");

@@ -14,7 +14,6 @@ pub struct KeyOwner {
     pub not_after_ms: i64,
     /// Why the agent was revoked, in words.
     pub revoked_for: Option<String>,
-    pub host_removed: bool,
 }
 
 /// A key for which a certificate was issued.
@@ -46,8 +45,7 @@ impl Store {
     /// The database does not answer.
     pub async fn key_owner(&self, hash: [u8; 32], now_ms: i64) -> Result<Option<KeyOwner>, StoreError> {
         let row = sqlx::query(
-            "select agents.id, host_id, hosts.name, ms_of(not_after), revoked_for, removed_at is not null,
-                    used_at is null,
+            "select agents.id, host_id, hosts.name, ms_of(not_after), revoked_for, used_at is null,
                     coalesce(last_seen_at < time_of($2 - $3), true)
              from agent_keys join agents on agents.id = agent_id join hosts on hosts.id = host_id
              where key_hash = $1",
@@ -65,9 +63,8 @@ impl Store {
             host_name: row.get(2),
             not_after_ms: row.get(3),
             revoked_for: row.get(4),
-            host_removed: row.get(5),
         };
-        let (first_use, note): (bool, bool) = (row.get(6), row.get(7));
+        let (first_use, note): (bool, bool) = (row.get(5), row.get(6));
         if first_use && owner.revoked_for.is_none() {
             self.begin_using(hash, owner.agent_id, now_ms).await?;
         }

@@ -120,7 +120,7 @@ async fn bound_name(
 async fn take_over(connection: &mut PgConnection, name: String, now_ms: i64) -> Result<EnrolledHost, StoreError> {
     let host_id: i32 = sqlx::query_scalar(
         "insert into hosts (name, created_at) values ($1, time_of($2))
-         on conflict (name) do update set removed_at = null returning id",
+         on conflict (name) do update set name = excluded.name returning id",
     )
     .bind(&name)
     .bind(now_ms)

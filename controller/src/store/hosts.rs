@@ -3,13 +3,17 @@
 use super::{Store, StoreError, doing};
 use sqlx::Row;
 
-/// A host that has enrolled and was not removed.
+/// A host that has enrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRecord {
     pub id: i32,
     pub name: String,
     pub created_ms: i64,
 }
+
+/// What [`is_host_name`] allows, for refusals.
+pub const HOST_NAME_RULE: &str =
+    "it cannot name a host; allowed: up to 253 letters, digits, dots, dashes and underscores";
 
 /// Whether a text can name a host: short, and nothing that would break a line or a command.
 #[must_use]
@@ -25,19 +29,19 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn hosts(&self) -> Result<Vec<HostRecord>, StoreError> {
-        let rows = sqlx::query("select id, name, ms_of(created_at) from hosts where removed_at is null order by name")
+        let rows = sqlx::query("select id, name, ms_of(created_at) from hosts order by name")
             .fetch_all(&self.pool)
             .await
             .map_err(doing("listing hosts"))?;
         Ok(rows.iter().map(|row| HostRecord { id: row.get(0), name: row.get(1), created_ms: row.get(2) }).collect())
     }
 
-    /// The name of a host, if it exists and was not removed.
+    /// The name of a host, if it exists.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn host_name(&self, id: i32) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select name from hosts where id = $1 and removed_at is null")
+        sqlx::query_scalar("select name from hosts where id = $1")
             .bind(id)
             .fetch_optional(&self.pool)
             .await

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the listener cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("cannot listen on UDP {address}: {source}; is another controller running, or the port taken?")]
+    #[error("cannot listen on UDP {address}: {source}; stop what uses it (another controller?), or set another port")]
     Bind { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -76,7 +76,8 @@ async fn an_enrolled_agent_comes_in_renews_and_is_shut_out() {
     assert_eq!(directory.authorise(second).await.expect("comes in").agent, authorised.agent);
     assert_eq!(directory.authorise(first).await.expect_err("replaced").code, RefusalCode::KeyRevoked);
 
-    assert!(directory.revoke(enrolled.agent_id, "lost").await.expect("revoked"));
+    assert!(entrance.fixture.store.revoke_agent(enrolled.agent_id, "lost", NOW_MS).await.expect("revoked"));
+    directory.shut_out(enrolled.agent_id, "lost");
     let refused = directory.authorise(second).await.expect_err("revoked");
     assert!(refused.message.contains("lost"), "{refused}");
     assert!(directory.renew(authorised.agent, csr()).await.is_err());
