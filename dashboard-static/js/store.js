@@ -95,12 +95,6 @@ function putChanged() {
   changed.clear();
 }
 
-/** @param {number} id */
-export function dropHost(id) {
-  changed.delete(id);
-  hosts.value = (hosts.value ?? []).filter((other) => other.id !== id);
-}
-
 /** Forgets the chosen host and begins with another, or with none. @param {number | null} id */
 export function chooseHost(id) {
   batch(() => {

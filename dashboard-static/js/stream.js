@@ -4,7 +4,6 @@ import { explain, get, Refusal, streamUrl } from "./api.js";
 import {
   chooseHost,
   connection,
-  dropHost,
   host,
   now,
   putDetail,
@@ -83,7 +82,6 @@ const HANDLERS = {
     putFleet(data.hosts);
   },
   host: putHost,
-  host_removed: (data) => dropHost(data.id),
   detail: putDetail,
   samples: putSamples,
   documents: (data) => putDocuments(data.host_id, data.documents),

@@ -23,7 +23,10 @@ pub mod metric;
 mod model;
 mod range;
 pub mod samples;
+mod untagged;
 pub mod uplink;
+
+pub use untagged::untagged;
 
 /// ALPN protocol of a session.
 pub const ALPN_SESSION: &[u8] = b"fleetlight/1";

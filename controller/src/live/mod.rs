@@ -132,8 +132,11 @@ impl Live {
         self.update(host_id, |slot, now| {
             slot.record.presence.sign_of_life(now);
             let mut news = documents.to_vec();
-            // From a clock that runs ahead: nothing true could follow it until that time has come.
-            news.iter_mut().for_each(|document| document.observed_ms = document.observed_ms.min(now.wall_ms));
+            // As the store believes it: from a clock that runs ahead nothing true could follow until that time has
+            // come, and one that stands before 1970 would make all that it says look old.
+            for document in news.iter_mut().filter(|document| !(0..=now.wall_ms).contains(&document.observed_ms)) {
+                document.observed_ms = now.wall_ms;
+            }
             news.retain(|document| slot.record.data.take_document(document));
             if !news.is_empty() {
                 let documents = news.into_iter().map(DocumentView).collect();
@@ -153,15 +156,6 @@ impl Live {
             self.send(message);
         }
         self.publish(&mut fleet, host_id, now);
-    }
-
-    /// The host is no longer a record.
-    pub fn remove(&self, host_id: i32) {
-        let mut fleet = self.lock();
-        if fleet.hosts.remove(&host_id).is_some() {
-            let message = fleet.message(MessageBody::HostRemoved { id: host_id });
-            self.send(message);
-        }
     }
 
     fn update(&self, host_id: i32, change: impl FnOnce(&mut Slot, Now)) {

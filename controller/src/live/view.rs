@@ -3,11 +3,11 @@
 use super::presence::HostState;
 use super::problems::Problem;
 use super::summary::Summary;
-use fleetlight_protocol::document::{Body, Document};
-use fleetlight_protocol::event::{Event, Fact};
+use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
+use fleetlight_protocol::untagged;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
-use serde_json::Value;
 use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -105,16 +105,7 @@ impl Serialize for DocumentView {
         document.serialize_field("kind", &self.0.kind)?;
         document.serialize_field("key", &self.0.key)?;
         document.serialize_field("observed_ms", &self.0.observed_ms)?;
-        match &self.0.body {
-            None => document.serialize_field("body", &Value::Null)?,
-            Some(Body::Host(body)) => document.serialize_field("body", body)?,
-            Some(Body::Mount(body)) => document.serialize_field("body", body)?,
-            Some(Body::Gpu(body)) => document.serialize_field("body", body)?,
-            Some(Body::GpuDriver(body)) => document.serialize_field("body", body)?,
-            Some(Body::GpuProcess(body)) => document.serialize_field("body", body)?,
-            Some(Body::Container(body)) => document.serialize_field("body", body)?,
-            Some(Body::Collector(body)) => document.serialize_field("body", body)?,
-        }
+        document.serialize_field("body", &self.0.body.as_ref().map(untagged))?;
         document.end()
     }
 }
@@ -138,28 +129,18 @@ impl Serialize for EventView {
         view.serialize_field("subject", &event.subject)?;
         view.serialize_field("severity", &event.severity)?;
         view.serialize_field("fact", event.fact.name())?;
-        view.serialize_field("detail", &fact_detail(&event.fact))?;
+        view.serialize_field("detail", &untagged(&event.fact))?;
         view.end()
-    }
-}
-
-/// The fields of a fact, without its name; `{}` where it has none.
-#[must_use]
-pub fn fact_detail(fact: &Fact) -> Value {
-    let empty = || Value::Object(serde_json::Map::new());
-    match serde_json::to_value(fact) {
-        Ok(Value::Object(outer)) => outer.into_iter().next().map_or_else(empty, |(_, inner)| inner),
-        _ => empty(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetlight_protocol::document::CollectorDocument;
-    use fleetlight_protocol::event::Severity;
+    use fleetlight_protocol::document::{Body, CollectorDocument};
+    use fleetlight_protocol::event::{Fact, Severity};
     use fleetlight_protocol::samples::EntityKind;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use uuid::Uuid;
 
     #[test]
@@ -190,7 +171,6 @@ mod tests {
         let view = serde_json::to_value(EventView { host_id: 3, event }).unwrap();
         assert_eq!(view["fact"], "container_died");
         assert_eq!(view["detail"], json!({"exit_code": 137, "oom_killed": true, "last_lines": ["out"]}));
-        assert_eq!(fact_detail(&Fact::ContainerStarted), json!({}));
     }
 
     #[test]

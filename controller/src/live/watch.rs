@@ -27,7 +27,6 @@ pub struct Message {
 pub enum MessageBody {
     Fleet { hosts: Vec<Shared<Host>>, now_ms: i64 },
     Host(Shared<Host>),
-    HostRemoved { id: i32 },
     Detail(Box<HostDetail>),
     Samples { host_id: i32, tick_ms: i64, taken_ms: i64, rows: Vec<RowView> },
     Documents { host_id: i32, documents: Vec<DocumentView> },
@@ -46,7 +45,6 @@ impl Message {
         match self.body {
             MessageBody::Fleet { .. } => "fleet",
             MessageBody::Host(_) => "host",
-            MessageBody::HostRemoved { .. } => "host_removed",
             MessageBody::Detail(_) => "detail",
             MessageBody::Samples { .. } => "samples",
             MessageBody::Documents { .. } => "documents",
@@ -103,7 +101,6 @@ impl Subscription {
             match received {
                 Ok(message) if message.id.is_some_and(|id| id <= self.last_id) => {}
                 Ok(message) => self.pending.push_back(message),
-                // Also when the host was removed: its channel is closed and the next snapshot says so.
                 Err(RecvError::Lagged(_) | RecvError::Closed) => self.begin_anew(),
             }
         }

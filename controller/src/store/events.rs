@@ -2,7 +2,7 @@
 
 use super::documents::kind_of;
 use super::flush::{Batch, Data};
-use super::{Store, StoreError, doing, storable, untagged};
+use super::{FAR_MS, Store, StoreError, doing, storable, untagged};
 use crate::limits::{EVENT_AGE, EVENTS_PER_PAGE, TICK_AHEAD};
 use fleetlight_protocol::event::{Event, Severity};
 use fleetlight_protocol::samples::EntityKind;
@@ -43,8 +43,7 @@ impl StoredEvent {
             subject: storable(&event.subject).into_owned(),
             severity: event.severity,
             fact: event.fact.name().to_owned(),
-            // Plain data: writing it as JSON cannot fail.
-            detail: untagged(serde_json::to_value(&event.fact).unwrap_or_default()),
+            detail: untagged(&event.fact),
         }
     }
 }
@@ -169,9 +168,6 @@ impl Store {
         Ok(done.rows_affected())
     }
 }
-
-/// The year 2200: after every event.
-const FAR_MS: i64 = 7_258_118_400_000;
 
 #[cfg(test)]
 mod tests {

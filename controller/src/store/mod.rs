@@ -172,6 +172,9 @@ impl Store {
     }
 }
 
+/// The year 2200: after all that is kept.
+const FAR_MS: i64 = 7_258_118_400_000;
+
 /// A lock whose holder never panics while it holds; if one did, the caches are still only caches.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -198,12 +201,9 @@ fn storable_json(value: &mut serde_json::Value) {
     }
 }
 
-/// An externally tagged enum as its inside: `{"host": {…}}` → `{…}`, `"gone"` → `{}`.
-fn untagged(value: serde_json::Value) -> serde_json::Value {
-    let mut inside = match value {
-        serde_json::Value::Object(fields) => fields.into_iter().next().map(|(_, inside)| inside).unwrap_or_default(),
-        _ => serde_json::Value::Object(serde_json::Map::new()),
-    };
+/// [`fleetlight_protocol::untagged`], as Postgres can hold it.
+fn untagged(tagged: &impl serde::Serialize) -> serde_json::Value {
+    let mut inside = fleetlight_protocol::untagged(tagged);
     storable_json(&mut inside);
     inside
 }
@@ -218,11 +218,5 @@ mod tests {
         let mut value = json!({"a\0": ["b\0", {"c": "\0"}], "d": "\\u0000"});
         storable_json(&mut value);
         assert_eq!(value, json!({"a\u{fffd}": ["b\u{fffd}", {"c": "\u{fffd}"}], "d": "\\u0000"}));
-    }
-
-    #[test]
-    fn tags_are_taken_off() {
-        assert_eq!(untagged(json!({"host": {"cpus": 3}})), json!({"cpus": 3}));
-        assert_eq!(untagged(json!("gpu_back")), json!({}));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::grid::{Grid, Source};
 use super::pieces::{Wanted, buckets};
-use super::{Store, StoreError, doing, tables};
+use super::{FAR_MS, Store, StoreError, doing, tables};
 use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
 use fleetlight_protocol::samples::EntityKind;
 use serde::Serialize;
@@ -204,9 +204,6 @@ fn known_metrics(kind: EntityKind, wanted: &[String]) -> Result<Vec<&'static str
     }
     Ok(names)
 }
-
-/// The year 2200.
-const FAR_MS: i64 = 7_258_118_400_000;
 
 fn empty(key: &str, metrics: &[&'static str], buckets: usize) -> Vec<Line> {
     let gap = || vec![None; buckets];
