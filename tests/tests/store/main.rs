@@ -4,6 +4,7 @@
 
 mod agents;
 mod directory;
+mod grafana;
 mod ingest;
 mod inventory;
 mod ledger;
