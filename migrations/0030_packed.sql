@@ -75,7 +75,8 @@ begin
     execute format('alter table %I %s', noun || '_quarter', quarter);
     execute format('create index if not exists %I on %I (host_id, entity_id, t0)', noun || '_quarter_by_entity', noun || '_quarter');
 
-    -- `|| '{}'` behind `offset 0` de-toasts each array once; a bare subscript would do so for each element.
+    -- `|| '{}'` behind `offset 0` de-toasts each array once; a bare subscript would do so for each
+    -- element, and so would a series up to c.n, which the planner may join before d.
     execute format('create or replace view %1$I as
         select r.ts, r.t0, hosts.name as host, entities.key, r.host_id, r.entity_id, %2$s from (
             select ts, ts as t0, host_id, entity_id, %3$s from %4$I
@@ -83,8 +84,8 @@ begin
             union all select c.t0 + (i - 1 + coalesce(d.skipped[i], 0)) * c.step_ms * interval ''1 millisecond'',
                 c.t0, c.host_id, c.entity_id, %6$s
             from %7$I as c
-            cross join lateral (select c.skipped || ''{}''::integer[] as skipped, %8$s offset 0) as d
-            cross join lateral generate_series(1, c.n) as i) as r
+            cross join lateral (select c.n, c.skipped || ''{}''::integer[] as skipped, %8$s offset 0) as d
+            cross join lateral generate_series(1, d.n) as i) as r
         join entities on entities.id = r.entity_id join hosts on hosts.id = r.host_id',
         noun || '_samples', (select string_agg(format('r.%I', name), ', ' order by place) from unnest(names) with ordinality as of (name, place)),
         plain, noun || '_hot', noun || '_late', unpacked, noun || '_packed', fenced);

@@ -19,7 +19,8 @@ pub fn each(table: &HotTable, of: impl Fn(&str, &str) -> String) -> String {
 ///
 /// `w_ms` is the time for which a row speaks: to its nearer neighbour in the hour, at most a minute, so
 /// that neither an outage nor a second of focus makes one row count for more than it saw.
-/// `|| '{}'` behind `offset 0` de-toasts each array once; a bare subscript would for each element.
+/// `|| '{}'` behind `offset 0` de-toasts each array once; a bare subscript would for each element, and so
+/// would a series up to `c.n`, which the planner may join before `d`.
 pub fn unpack(table: &HotTable, source: &str) -> String {
     let fenced = each(table, |name, kind| format!(", c.{name} || '{{}}'::{kind}[] as {name}"));
     let values = each(table, |name, _| format!(", d.{name}[i] as {name}"));
@@ -31,8 +32,8 @@ pub fn unpack(table: &HotTable, source: &str) -> String {
                 nullif(c.step_ms, 0)))) as w_ms,
             c.host_id, c.entity_id{values}
          from {source} as c
-         cross join lateral (select c.skipped || '{{}}'::integer[] as skipped{fenced} offset 0) as d
-         cross join lateral generate_series(1, c.n) as i"
+         cross join lateral (select c.n, c.skipped || '{{}}'::integer[] as skipped{fenced} offset 0) as d
+         cross join lateral generate_series(1, d.n) as i"
     )
 }
 

@@ -75,11 +75,11 @@ fn samples(wanted: &Wanted<'_>, grid: &Grid, of: &dyn Fn(&str) -> String, chunks
         "{hot} union all {late} union all
          select at_ms, host_id, entity_id, {interval_s}::float8, {columns} from (
             select d.at_ms + (i - 1 + coalesce(d.skipped[i], 0)) * c.step_ms as at_ms, c.host_id, c.entity_id, {elements}
-            from (select * from {packed} where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only}) as c
+            from (select * from {packed} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only}{chunks}) as c
             cross join lateral (
-                select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.skipped || '{{}}'::integer[] as skipped, {arrays}
+                select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.n, c.skipped || '{{}}'::integer[] as skipped, {arrays}
                 offset 0) as d
-            cross join lateral generate_series(1, c.n) as i{chunks}) as r"
+            cross join lateral generate_series(1, d.n) as i) as r"
     )
 }
 
@@ -93,9 +93,9 @@ fn rollups(wanted: &Wanted<'_>, grid: &Grid) -> String {
         wanted.table.kind as i16
     );
     let (raw, made) = if grid.source == Source::Quarters {
-        (samples(wanted, grid, &as_three, " where false"), quarters(wanted, grid))
+        (samples(wanted, grid, &as_three, " and false"), quarters(wanted, grid))
     } else {
-        (samples(wanted, grid, &as_three, &format!(" where {due}")), minutes(wanted, grid, &due))
+        (samples(wanted, grid, &as_three, &format!(" and {due}")), minutes(wanted, grid, &due))
     };
     format!("{raw} union all {made}")
 }
@@ -120,10 +120,10 @@ fn minutes(wanted: &Wanted<'_>, grid: &Grid, due: &str) -> String {
     let elements = three(|name| format!("d.{name}[i]"));
     format!(
         "select d.at_ms + (i - 1 + coalesce(d.skipped[i], 0)) * {MINUTE_MS}, c.host_id, c.entity_id, d.covered_s[i], {elements}
-         from (select * from {minute} where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only}) as c
+         from (select * from {minute} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only} and not {due}) as c
          cross join lateral (
-            select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.skipped || '{{}}'::integer[] as skipped,
+            select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.n, c.skipped || '{{}}'::integer[] as skipped,
                 c.covered_s || '{{}}'::real[] as covered_s, {arrays} offset 0) as d
-         cross join lateral generate_series(1, c.n) as i where not {due}"
+         cross join lateral generate_series(1, d.n) as i"
     )
 }
