@@ -14,4 +14,5 @@ cargo build --release --locked -p fleetlight-agent
 cp ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped
 cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
 mv ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent
+${CARGO_TARGET_DIR:-target}/release/storage
 exec ${CARGO_TARGET_DIR:-target}/release/bench
