@@ -94,6 +94,15 @@ async fn one_started_by_hand_shows_with_numbers_as_docker_stats_says(docker: &Do
     let script = "head -c 50000000 /dev/zero > /dev/shm/memory; sleep 999 & sleep 999 & sleep 999";
     let id = docker.run("still", &["--network", "none"], script).expect("runs");
     agent.document(&id, "document", 2 * SECOND, |body| body.state == ContainerState::Running).await;
+    // On a busy machine it takes a while to write.
+    let mut written = None;
+    for _ in 0..30 {
+        written = agent.mean(&id, &["memory_used_bytes"], 1).await[0].filter(|bytes| *bytes >= 5e7);
+        if written.is_some() {
+            break;
+        }
+    }
+    assert!(written.is_some(), "it never came to rest");
     agent.tick().await;
     agent.tick().await;
     let means = agent.mean(&id, &["pids", "memory_used_bytes", "receive_bytes_per_second"], 1).await;
