@@ -208,7 +208,7 @@ pub const REPLAY_PAUSE: Duration = Duration::from_millis(200);
 pub const CONTROL_QUEUE: usize = 8;
 
 /// How often clock offset and round trip are measured.
-pub const PING_EVERY: Duration = Duration::from_secs(15);
+pub const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a due ping waits for a batch to share its packet: the default tick.
 pub const PING_COMPANY_WAIT: Duration = Duration::from_secs(5);
@@ -289,7 +289,3 @@ pub const BLOCKING_THREADS: usize = 4;
 
 /// The longest that a stop waits for tasks: systemd kills after ten times that.
 pub const STOP_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
-
-/// How long the controller may hold back QUIC's own acks: long enough to travel with Fleetlight's
-/// ack, which follows the commit. One packet less for each tick.
-pub const CONTROLLER_ACK_DELAY: Duration = Duration::from_millis(200);

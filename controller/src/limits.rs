@@ -144,8 +144,16 @@ pub const HELD_EPOCHS: usize = 64;
 /// Protocol versions that a hello may name.
 pub const HELLO_VERSIONS: usize = 32;
 
-/// How long an ack waits for others to share its packet.
+/// How long acks wait, once a batch has come, for a pong or more to share their packet: less than
+/// the 25 ms after which QUIC sends its own ack, alone.
 pub const ACK_DELAY: Duration = Duration::from_millis(5);
+
+/// How long an ack waits for a batch whose QUIC ack it can join: longer than the default tick, and
+/// shorter than the ten seconds after which an agent without an ack dials anew.
+pub const ACK_HOLD: Duration = Duration::from_secs(6);
+
+/// Between two acks while batches come faster: each costs the agent a packet of its own, QUIC's ack.
+pub const ACK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Acks on their way from ingest to one session. Full: ingest drops the ack, the agent sends the
 /// batch again after its next connect, and the ledger recognises it.

@@ -22,6 +22,7 @@ fn seeds() -> Vec<AgentControl> {
             inventory: vec![(EntityKind::Host, "ab".into())],
             held_epochs: vec![Uuid::nil()],
         }),
+        AgentControl::Stopping,
         AgentControl::Ping(Ping { nonce: 1, clock_offset_ms: Some(-5), round_trip_ms: None }),
         AgentControl::Renew { csr: vec![0x30, 0x00] },
         AgentControl::Goodbye { reason: "stopped".into() },

@@ -20,7 +20,7 @@ fn seeds() -> Vec<ControllerControl> {
             certificate_ends_ms: 1_700_000_000_000,
         }),
         ControllerControl::Refused(Refusal { code: RefusalCode::KeyRevoked, message: "enrol again".into() }),
-        ControllerControl::Ack(Uuid::nil(), vec![(1, 7), (9, 9)]),
+        ControllerControl::Ack(None, vec![(1, 7), (9, 9)]),
         ControllerControl::Pong { nonce: 1, wall_ms: 2 },
         ControllerControl::Renewed { chain: vec![vec![0x30, 0x00]] },
         ControllerControl::Superseded,

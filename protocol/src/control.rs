@@ -27,12 +27,16 @@ pub mod close {
 #[serde(rename_all = "snake_case")]
 pub enum AgentControl {
     Hello(Hello),
-    /// Asks for [`ControllerControl::Pong`]; carries what the last exchange gave.
+    /// Asks for [`ControllerControl::Pong`]; carries what the last exchange gave. Its names are
+    /// short, as those of whatever is said all the time.
+    #[serde(rename = "p")]
     Ping(Ping),
     /// A new certificate for a new key: PKCS#10, DER.
     Renew {
         csr: Vec<u8>,
     },
+    /// The agent is about to stop and waits for its last acks: from now on they go at once.
+    Stopping,
     /// The agent stops on purpose; its host is offline, not stale.
     Goodbye {
         reason: String,
@@ -63,9 +67,12 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ping {
     /// Echoed by the pong.
+    #[serde(rename = "n")]
     pub nonce: u64,
     /// Host clock less controller clock, if known.
+    #[serde(rename = "o")]
     pub clock_offset_ms: Option<i64>,
+    #[serde(rename = "r")]
     pub round_trip_ms: Option<u32>,
 }
 
@@ -75,11 +82,15 @@ pub struct Ping {
 pub enum ControllerControl {
     Welcome(Welcome),
     Refused(Refusal),
-    /// The transaction that holds these has been flushed: epoch, first and last sequence number.
+    /// The transaction that holds these has been flushed: epoch (none: the hello's own), first and
+    /// last sequence number.
     #[serde(rename = "a")]
-    Ack(Uuid, Vec<(u64, u64)>),
+    Ack(Option<Uuid>, Vec<(u64, u64)>),
+    #[serde(rename = "p")]
     Pong {
+        #[serde(rename = "n")]
         nonce: u64,
+        #[serde(rename = "w")]
         wall_ms: i64,
     },
     /// Leaf first, then the CA; DER.
@@ -180,9 +191,11 @@ mod tests {
 
     #[test]
     fn acks_are_small_and_pinned() {
-        let ack = ControllerControl::Ack(Uuid::nil(), vec![(7, 9)]);
+        let ack = ControllerControl::Ack(None, vec![(7, 9)]);
         let bytes = rmp_serde::to_vec_named(&ack).expect("encodes");
-        assert_eq!(bytes.len(), 26);
+        assert_eq!(bytes, [0x81, 0xa1, b'a', 0x92, 0xc0, 0x91, 0x92, 7, 9]);
+        let other = ControllerControl::Ack(Some(Uuid::nil()), vec![(7, 9)]);
+        let bytes = rmp_serde::to_vec_named(&other).expect("encodes");
         assert_eq!(bytes[..6], [0x81, 0xa1, b'a', 0x92, 0xc4, 16]);
     }
 

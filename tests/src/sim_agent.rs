@@ -7,13 +7,12 @@ use fleetlight_agent::identity::{Identity, NewKey, Store};
 use fleetlight_agent::inventory::Inventory;
 use fleetlight_agent::spool::{Payload, Spool};
 use fleetlight_agent::transport::clock::Clock;
-use fleetlight_agent::transport::{About, Link, Sockets, run};
+use fleetlight_agent::transport::{About, Link, Sockets, endpoint_config, run};
 use fleetlight_controller::ca::Authority;
 use fleetlight_controller::transport::AgentRef;
 use fleetlight_protocol::control::Enrolled;
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::samples::{EntityKind, HostSample, Sample};
-use quinn::EndpointConfig;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,7 +138,7 @@ impl SimAgent {
     pub fn start_as(net: &SimNet, agent: AgentRef, identity: Identity, ways: Ways) -> Result<Self> {
         let address = host_address(agent);
         let net = net.clone();
-        let sockets: Sockets = Arc::new(move || net.endpoint(net.free_port(address), EndpointConfig::default(), None));
+        let sockets: Sockets = Arc::new(move || net.endpoint(net.free_port(address), endpoint_config(), None));
         Self::start_on(sockets, agent, identity, ways)
     }
 

@@ -12,6 +12,7 @@ use quinn::{RecvStream, SendStream};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Reads one frame.
 pub(super) async fn read(stream: &mut RecvStream) -> Result<ControllerControl, Ended> {
@@ -30,11 +31,19 @@ pub(super) async fn write(stream: &mut SendStream, message: &AgentControl) -> Re
 }
 
 /// Runs the stream until it ends.
-pub(super) async fn run(send: &mut SendStream, recv: RecvStream, link: &Link, in_flight: &InFlight) -> Ended {
+pub(super) async fn run(
+    send: &mut SendStream,
+    recv: RecvStream,
+    link: &Link,
+    in_flight: &InFlight,
+    stop: &CancellationToken,
+) -> Ended {
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let mut talk = Talk {
         link,
         in_flight,
+        stop,
+        stopping: false,
         nonce: 0,
         asked: None,
         measured: None,
@@ -58,13 +67,13 @@ async fn listen(
 ) -> Ended {
     loop {
         match read(&mut recv).await {
-            Ok(ControllerControl::Ack(epoch, intervals)) if epoch == link.spool.epoch() => {
+            Ok(ControllerControl::Ack(None, intervals)) => {
                 for (first, last) in intervals {
                     link.spool.acked(first, last);
                     in_flight.acked(first, last);
                 }
             }
-            // Of an epoch that this agent no longer holds.
+            // Of an epoch before this start, which this agent does not hold.
             Ok(ControllerControl::Ack(..)) => {}
             Ok(ControllerControl::Superseded) => return Ended::Superseded,
             Ok(answer) => {
@@ -81,6 +90,9 @@ async fn listen(
 struct Talk<'a> {
     link: &'a Link,
     in_flight: &'a InFlight,
+    stop: &'a CancellationToken,
+    /// It has been said.
+    stopping: bool,
     nonce: u64,
     /// The ping that awaits its pong: when it went by both clocks.
     asked: Option<(Instant, i64)>,
@@ -102,6 +114,10 @@ impl Talk<'_> {
                     Some(answer) => self.take(answer).await,
                     None => return Ended::lost("its control stream has ended"),
                 },
+                () = self.stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
+                    write(send, &AgentControl::Stopping).await
+                }
                 () = self.ping_due() => self.ping(send).await,
                 () = sleep_until(renew_at.unwrap_or_else(Instant::now)), if renew_at.is_some() => self.renew(send).await,
             };

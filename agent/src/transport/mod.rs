@@ -28,10 +28,12 @@ use crate::identity::Store;
 use crate::inventory::Inventory;
 use crate::spool::Spool;
 use clock::Clock;
-use quinn::Endpoint;
+use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use quinn_proto::RandomConnectionIdGenerator;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::sync::Arc;
 
 /// Makes the endpoint of one dial. Each has a socket of its own: a path that has gone bad somewhere
@@ -70,7 +72,23 @@ impl fmt::Debug for Link {
 #[must_use]
 pub fn udp_sockets() -> Sockets {
     Arc::new(|| {
-        Endpoint::client((Ipv6Addr::UNSPECIFIED, 0).into())
-            .or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))
+        let socket = both_families().or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+        Endpoint::new(endpoint_config(), None, socket, Arc::new(TokioRuntime))
     })
+}
+
+/// Packets to the agent carry no connection id: its endpoint has one connection, and each packet
+/// would cost eight bytes more.
+#[must_use]
+pub fn endpoint_config() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(0)));
+    config
+}
+
+fn both_families() -> io::Result<UdpSocket> {
+    let socket = net::socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    net::sockopt::set_ipv6_v6only(&socket, false)?;
+    net::bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))?;
+    Ok(socket.into())
 }

@@ -61,7 +61,7 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
         ended = streams::run(Class::Live, road) => ended,
         ended = streams::run(Class::Replay, road) => ended,
         // After the streams, so that a ping shares the packet of the batch that it waited for.
-        ended = control::run(&mut send, recv, link, in_flight) => ended,
+        ended = control::run(&mut send, recv, link, in_flight, stop) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,
     };
     if matches!(ended, Ended::Goodbye) {

@@ -5,10 +5,10 @@
 
 use super::clock::Clock;
 use crate::identity::{Identity, key_hash};
-use crate::limits::{CONTROLLER_ACK_DELAY, FIRST_ROUND_TRIP, IDLE, KEEP_ALIVE, RECEIVE_WINDOW, SEND_WINDOW};
+use crate::limits::{FIRST_ROUND_TRIP, IDLE, KEEP_ALIVE, RECEIVE_WINDOW, SEND_WINDOW};
 use fleetlight_protocol::{ALPN_ENROL, ALPN_SESSION};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{AckFrequencyConfig, TransportConfig, VarInt};
+use quinn::{TransportConfig, VarInt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -44,11 +44,8 @@ pub fn session_config(identity: &Identity, clock: Arc<Clock>) -> Result<quinn::C
 }
 
 fn transport() -> TransportConfig {
-    let mut acks = AckFrequencyConfig::default();
-    acks.max_ack_delay(Some(CONTROLLER_ACK_DELAY));
     let mut transport = TransportConfig::default();
     transport
-        .ack_frequency_config(Some(acks))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .initial_rtt(FIRST_ROUND_TRIP)

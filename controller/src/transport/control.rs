@@ -2,13 +2,15 @@
 
 use super::session::End;
 use super::{Intervals, Stored};
-use crate::limits::{ACK_DELAY, ACK_INTERVALS, ACKS, CONTROL_WRITE_WAIT};
+use crate::limits::{ACK_DELAY, ACK_HOLD, ACK_INTERVALS, ACK_PAUSE, ACKS, CONTROL_WRITE_WAIT};
 use fleetlight_protocol::control::ControllerControl;
 use fleetlight_protocol::frame::{self, FrameError, HEAD_BYTES, Head};
 use quinn::{ReadExactError, RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
@@ -54,39 +56,53 @@ impl From<ReadExactError> for ReadError {
 
 /// Writes one frame, with one write so that it shares a packet.
 pub(super) async fn write(stream: &mut SendStream, message: &ControllerControl) -> Result<(), End> {
-    let bytes = frame::encode(message).map_err(|error| End::Broken(error.to_string()))?;
-    match timeout(CONTROL_WRITE_WAIT, stream.write_all(&bytes)).await {
+    write_bytes(stream, &encode(message)?).await
+}
+
+fn encode(message: &ControllerControl) -> Result<Vec<u8>, End> {
+    frame::encode(message).map_err(|error| End::Broken(error.to_string()))
+}
+
+async fn write_bytes(stream: &mut SendStream, bytes: &[u8]) -> Result<(), End> {
+    match timeout(CONTROL_WRITE_WAIT, stream.write_all(bytes)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(End::Lost(error.to_string())),
         Err(_) => Err(End::Lost("it does not read its control stream".into())),
     }
 }
 
-/// Writes answers as they come, and acks after [`ACK_DELAY`]. Ends when the stream does.
+/// Writes answers as they come, and acks together with what goes to the agent anyway: an answer, or
+/// QUIC's own ack of a batch that came, as `company` says. An ack alone would cost two packets, its own and
+/// the agent's QUIC ack of it. Ends when the stream does.
 pub(super) async fn write_all(
     stream: &mut SendStream,
     mut answers: mpsc::Receiver<ControllerControl>,
     mut stored: mpsc::Receiver<Stored>,
+    company: &Company,
+    epoch: Uuid,
 ) -> End {
-    let mut acks = Acks::default();
+    let mut acks = Acks::of(epoch);
     let mut gathered = Vec::with_capacity(ACKS);
-    let mut due = None::<Instant>;
     loop {
+        let due = acks.due;
         let result = tokio::select! {
             biased;
-            Some(answer) = answers.recv() => write(stream, &answer).await,
+            Some(answer) = answers.recv() => acks.write_after(Some(&answer), stream).await,
             count = stored.recv_many(&mut gathered, ACKS) => {
                 if count == 0 {
                     return End::Lost("its session has ended".into());
                 }
                 gathered.drain(..).for_each(|stored| acks.add(stored));
-                due.get_or_insert_with(|| Instant::now() + ACK_DELAY);
+                acks.wait(if company.hurries() { ACK_DELAY } else { ACK_HOLD });
                 Ok(())
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                due = None;
-                flush(stream, &mut acks).await
+            () = company.news.notified() => {
+                if company.hurries() || acks.since.is_some_and(|since| since.elapsed() >= ACK_PAUSE) {
+                    acks.wait(ACK_DELAY);
+                }
+                Ok(())
             }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => acks.write_after(None, stream).await,
         };
         if let Err(end) = result {
             return end;
@@ -94,23 +110,50 @@ pub(super) async fn write_all(
     }
 }
 
-async fn flush(stream: &mut SendStream, acks: &mut Acks) -> Result<(), End> {
-    for (epoch, intervals) in acks.take() {
-        for part in intervals.chunks(ACK_INTERVALS) {
-            write(stream, &ControllerControl::Ack(epoch, part.to_vec())).await?;
-        }
+/// What decides when acks go.
+#[derive(Debug, Default)]
+pub(super) struct Company {
+    news: Notify,
+    hurry: AtomicBool,
+}
+
+impl Company {
+    /// A batch has come, which QUIC acknowledges soon.
+    pub fn batch(&self) {
+        self.news.notify_one();
     }
-    Ok(())
+
+    /// Acks wait no more.
+    pub fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    fn hurries(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
+    }
 }
 
 /// Intervals that wait to be said, merged.
-#[derive(Debug, Default)]
-struct Acks(BTreeMap<Uuid, BTreeMap<u64, u64>>);
+#[derive(Debug)]
+struct Acks {
+    /// The agent's own, which an ack need not name.
+    epoch: Uuid,
+    held: BTreeMap<Uuid, BTreeMap<u64, u64>>,
+    /// When the first of them came, and when they go.
+    since: Option<Instant>,
+    due: Option<Instant>,
+}
 
 impl Acks {
+    fn of(epoch: Uuid) -> Self {
+        Self { epoch, held: BTreeMap::new(), since: None, due: None }
+    }
+
     fn add(&mut self, stored: Stored) {
+        self.since.get_or_insert_with(Instant::now);
         let Stored { epoch, mut first, mut last } = stored;
-        let intervals = self.0.entry(epoch).or_default();
+        let intervals = self.held.entry(epoch).or_default();
         // Whatever touches the new interval becomes part of it.
         while let Some((&from, &to)) = intervals.range(..=last.saturating_add(1)).next_back() {
             if to.saturating_add(1) < first {
@@ -122,8 +165,29 @@ impl Acks {
         intervals.insert(first, last);
     }
 
+    /// What is held goes in so long, or earlier.
+    fn wait(&mut self, longest: Duration) {
+        if !self.held.is_empty() {
+            let goes = Instant::now() + longest;
+            self.due = Some(self.due.map_or(goes, |due| due.min(goes)));
+        }
+    }
+
+    /// Writes an answer, and behind it whatever is held: one write, so that it is one packet.
+    async fn write_after(&mut self, answer: Option<&ControllerControl>, stream: &mut SendStream) -> Result<(), End> {
+        let mut frames = answer.map_or(Ok(Vec::new()), encode)?;
+        for (epoch, intervals) in self.take() {
+            let named = (epoch != self.epoch).then_some(epoch);
+            for part in intervals.chunks(ACK_INTERVALS) {
+                frames.extend(encode(&ControllerControl::Ack(named, part.to_vec()))?);
+            }
+        }
+        write_bytes(stream, &frames).await
+    }
+
     fn take(&mut self) -> impl Iterator<Item = (Uuid, Intervals)> + use<> {
-        std::mem::take(&mut self.0).into_iter().map(|(epoch, intervals)| (epoch, intervals.into_iter().collect()))
+        (self.since, self.due) = (None, None);
+        std::mem::take(&mut self.held).into_iter().map(|(epoch, intervals)| (epoch, intervals.into_iter().collect()))
     }
 }
 
@@ -136,7 +200,7 @@ mod tests {
     proptest! {
         #[test]
         fn merged_intervals_hold_the_same_numbers(parts in proptest::collection::vec((1_u64..60, 0_u64..6), 0..40)) {
-            let mut acks = Acks::default();
+            let mut acks = Acks::of(Uuid::nil());
             let mut numbers = BTreeSet::new();
             for (first, more) in parts {
                 acks.add(Stored { epoch: Uuid::nil(), first, last: first + more });

@@ -74,7 +74,9 @@ pub(super) async fn open<D: Directory>(
             let wanted = ask(directory.wanted(agent, hello.inventory.clone())).await?;
             Ok(Opened { agent, host_name: authorised.host_name, hello, version, stored, wanted })
         }
-        AgentControl::Ping(_) | AgentControl::Goodbye { .. } => Err(End::Broken("the first frame is no hello".into())),
+        AgentControl::Ping(_) | AgentControl::Stopping | AgentControl::Goodbye { .. } => {
+            Err(End::Broken("the first frame is no hello".into()))
+        }
     }
 }
 

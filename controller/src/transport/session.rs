@@ -1,5 +1,6 @@
 //! One agent's session, from the end of its handshake to its close.
 
+use super::control::Company;
 use super::listener::Context;
 use super::present::Present;
 use super::registry::Close;
@@ -114,20 +115,22 @@ async fn streams<D: Directory>(
 ) -> End {
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let (acks, acks_out) = mpsc::channel::<Stored>(ACKS);
+    let company = Arc::new(Company::default());
     let lane = Arc::new(Lane {
         agent: opened.agent,
         epochs: opened.hello.held_epochs.clone(),
         inbound: context.inbound.clone(),
         acks,
         pace: context.paces.of(opened.agent.host_id),
+        company: Arc::clone(&company),
         wall: Arc::clone(&context.wall),
     });
     let mut uplinks = JoinSet::new();
     let end = tokio::select! {
         biased;
         close = present.closed() => close.into(),
-        end = listen(recv, opened, context, &answers) => end,
-        end = control::write_all(send, answers_out, acks_out) => end,
+        end = listen(recv, opened, context, &company, &answers) => end,
+        end = control::write_all(send, answers_out, acks_out, &company, opened.hello.epoch) => end,
         end = accept(connection, &lane, &mut uplinks) => end,
     };
     if matches!(end, End::Goodbye(_)) {
@@ -166,6 +169,7 @@ async fn listen<D: Directory>(
     mut recv: RecvStream,
     opened: &Opened,
     context: &Context<D>,
+    company: &Company,
     answers: &mpsc::Sender<ControllerControl>,
 ) -> End {
     loop {
@@ -181,6 +185,10 @@ async fn listen<D: Directory>(
                     Err(End::Refused(refusal)) => ControllerControl::Refused(refusal),
                     Err(end) => return end,
                 }
+            }
+            Ok(Some(AgentControl::Stopping)) => {
+                company.hurry();
+                continue;
             }
             Ok(Some(AgentControl::Goodbye { reason })) => return End::Goodbye(reason),
             Ok(Some(AgentControl::Hello(_))) => return End::Broken("a second hello".into()),

@@ -4,7 +4,7 @@
 //! Invariants: the first frame is a begin, of an epoch that the hello named; samples come on sample
 //! streams and facts on the facts stream; nothing beyond `protocol::limits` goes on to ingest.
 
-use super::control::{self, ReadError};
+use super::control::{self, Company, ReadError};
 use super::pace::Pace;
 use super::{AgentRef, Inbound, Payload, Stored, WallClock};
 use fleetlight_protocol::delta::{Decoder, DeltaError};
@@ -47,6 +47,8 @@ pub(super) struct Lane {
     pub epochs: Vec<Uuid>,
     pub inbound: mpsc::Sender<Inbound>,
     pub acks: mpsc::Sender<Stored>,
+    /// Told of every batch.
+    pub company: Arc<Company>,
     pub pace: Arc<Pace>,
     pub wall: WallClock,
 }
@@ -61,6 +63,9 @@ pub(super) async fn run(mut stream: RecvStream, lane: Arc<Lane>) -> Result<(), U
             Err(error) => return Err(error.into()),
         };
         let taken = reader.take(frame, &lane.epochs)?;
+        if taken.is_some() {
+            lane.company.batch();
+        }
         let values = taken.as_ref().map_or(0, |(.., payload)| payload.values());
         let held_back = match reader.class() {
             Some(class) => lane.pace.wait(class, values, bytes).await,
