@@ -6,10 +6,14 @@
 //! `/proc` is held in the same way, so that a process that got the same number is never read.
 //! `net/dev` alone is opened at each tick: held open, it would keep the network namespace, and a
 //! network card given to it, alive after the container's end.
+//!
+//! With a tick a second these reads are most of what the agent costs. So files that say nothing (no
+//! limit to be throttled by, I/O that this kernel does not count), and levels of a container that
+//! has not run since they were read, are read every [`CGROUP_TRUST`] only.
 
 use super::cgroup::{self, Hierarchies, Io};
 use super::netdev::{self, Traffic};
-use crate::limits::CGROUP_FILE_BYTES;
+use crate::limits::{CGROUP_FILE_BYTES, CGROUP_TRUST};
 use fleetlight_protocol::samples::ContainerSample;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
@@ -35,8 +39,15 @@ enum Kind {
     Pids,
 }
 
-/// Controller (empty: version 2), file, meaning. Of each line the first that exists is held; a
-/// controller that is not there gives no number, rather than a zero.
+impl Kind {
+    /// Whether it changes only while the container runs, but for what the kernel reclaims.
+    fn follows_cpu(self) -> bool {
+        matches!(self, Self::CpuStat | Self::MemoryUsage | Self::MemoryStat | Self::MemoryStatUnified | Self::Pids)
+    }
+}
+
+/// Controller (empty: version 2), file, meaning; the one with the CPU time first. Of each line the first that exists is
+/// held; a controller that is not there gives no number, rather than a zero.
 const FILES: [&[(&str, &str, Kind)]; 6] = [
     &[("cpuacct", "cpuacct.usage", Kind::CpuacctUsage), ("", "cpu.stat", Kind::CpuStatUnified)],
     &[("cpu", "cpu.stat", Kind::CpuStat)],
@@ -74,12 +85,30 @@ impl Default for Buffer {
     }
 }
 
+/// One open file.
+#[derive(Debug)]
+struct Source {
+    kind: Kind,
+    file: File,
+    /// When it was last read, and whether it said nothing then.
+    read: Option<(Instant, bool)>,
+}
+
+impl Source {
+    /// Whether what it said last still holds.
+    fn rests(&self, now: Instant, idle: bool) -> bool {
+        self.read.is_some_and(|(at, silent)| {
+            (silent || idle && self.kind.follows_cpu()) && now.duration_since(at) < CGROUP_TRUST
+        })
+    }
+}
+
 /// The open files of one container.
 #[derive(Debug)]
 pub struct Held {
-    files: Vec<(Kind, File)>,
-    /// The folder of its first process; `None` if the network is not its own.
-    process: Option<OwnedFd>,
+    sources: Vec<Source>,
+    /// `net` of its first process's folder; `None` if the network is not its own.
+    network: Option<OwnedFd>,
     before: Option<(Instant, Counters)>,
 }
 
@@ -88,9 +117,8 @@ impl Held {
     /// gone or is another's by now.
     #[must_use]
     pub fn open(proc_root: &Path, hierarchies: &Hierarchies, id: &str, pid: u32, own_network: bool) -> Option<Self> {
-        let folder = proc_root.join(pid.to_string());
-        let process =
-            rustix::fs::open(&folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let process = rustix::fs::open(proc_root.join(pid.to_string()), folder, Mode::empty()).ok()?;
         let mut membership = String::new();
         open_at(&process, "cgroup")?.take(CGROUP_FILE_BYTES as u64).read_to_string(&mut membership).ok()?;
         if !cgroup::belongs(&membership, id) {
@@ -98,25 +126,33 @@ impl Held {
         }
         let open = |(controller, file, kind): &(&str, &str, Kind)| {
             let folder = hierarchies.folder(&membership, controller, id)?;
-            Some((*kind, File::open(folder.join(file)).ok()?))
+            Some(Source { kind: *kind, file: File::open(folder.join(file)).ok()?, read: None })
         };
-        let files: Vec<_> = FILES.iter().filter_map(|choices| choices.iter().find_map(open)).collect();
-        (!files.is_empty()).then(|| Self { files, process: own_network.then_some(process), before: None })
+        let sources: Vec<_> = FILES.iter().filter_map(|choices| choices.iter().find_map(open)).collect();
+        let network = own_network.then(|| rustix::fs::openat(&process, "net", folder, Mode::empty()).ok()).flatten();
+        (!sources.is_empty()).then_some(Self { sources, network, before: None })
     }
 
     /// Reads everything once. `None`: the container is gone.
     pub fn read(&mut self, buffer: &mut Buffer) -> Option<ContainerSample> {
         let now = Instant::now();
+        let last = self.before.map(|(_, counters)| counters).unwrap_or_default();
         let mut counters = Counters::default();
-        for (kind, file) in &self.files {
-            match file.read_at(&mut buffer.0, 0) {
-                Ok(length) => counters.take(*kind, &buffer.0[..length]),
+        for source in &mut self.sources {
+            let idle = counters.cpu_nanoseconds.is_some() && counters.cpu_nanoseconds == last.cpu_nanoseconds;
+            if source.rests(now, idle) {
+                counters.keep(source.kind, &last);
+                continue;
+            }
+            match source.file.read_at(&mut buffer.0, 0) {
+                Ok(length) => counters.take(source.kind, &buffer.0[..length]),
                 Err(error) if is_gone(&error) => return None,
                 // A file that cannot be read now, or never, gives no number.
                 Err(_) => {}
             }
+            source.read = Some((now, counters.silent(source.kind)));
         }
-        counters.traffic = self.process.as_ref().and_then(|process| traffic(process, &mut buffer.0));
+        counters.traffic = self.network.as_ref().and_then(|network| traffic(network, &mut buffer.0));
         let before = self.before.replace((now, counters));
         let seconds = before.map(|(then, counters)| (now.duration_since(then).as_secs_f64(), counters));
         Some(counters.sample(seconds))
@@ -133,14 +169,17 @@ fn open_at(folder: &OwnedFd, file: &str) -> Option<File> {
     opened.ok().map(File::from)
 }
 
-/// The kernel hands this file out in pieces.
-fn traffic(process: &OwnedFd, buffer: &mut [u8]) -> Option<Traffic> {
-    let mut file = open_at(process, "net/dev")?;
+/// The kernel hands this file out in pieces of whole lines, a page at most. A piece with room for
+/// many more lines is the last one.
+fn traffic(network: &OwnedFd, buffer: &mut [u8]) -> Option<Traffic> {
+    const LAST: usize = 2_048;
+    let mut file = open_at(network, "dev")?;
     let mut length = 0;
     while length < buffer.len() {
-        match file.read(&mut buffer[length..]).ok()? {
-            0 => break,
-            more => length += more,
+        let more = file.read(&mut buffer[length..]).ok()?;
+        length += more;
+        if more < LAST {
+            break;
         }
     }
     netdev::parse(&buffer[..length])
@@ -167,6 +206,33 @@ impl Counters {
             Kind::Blkio => self.io = cgroup::blkio(text),
             Kind::IoStat => self.io = Some(cgroup::io_stat(text)),
             Kind::Pids => self.pids = cgroup::number(text),
+        }
+    }
+
+    /// Takes over what the file of this kind said last.
+    fn keep(&mut self, kind: Kind, last: &Self) {
+        match kind {
+            Kind::CpuacctUsage => self.cpu_nanoseconds = last.cpu_nanoseconds,
+            Kind::CpuStat => (self.periods, self.throttled) = (last.periods, last.throttled),
+            Kind::CpuStatUnified => {
+                (self.cpu_nanoseconds, self.periods, self.throttled) =
+                    (last.cpu_nanoseconds, last.periods, last.throttled);
+            }
+            Kind::MemoryUsage => self.memory_usage = last.memory_usage,
+            Kind::MemoryStat | Kind::MemoryStatUnified => {
+                (self.inactive_file, self.cache) = (last.inactive_file, last.cache);
+            }
+            Kind::Blkio | Kind::IoStat => self.io = last.io,
+            Kind::Pids => self.pids = last.pids,
+        }
+    }
+
+    /// Whether the file of this kind says nothing, and will not before somebody sets a limit.
+    fn silent(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::CpuStat => self.periods.is_none_or(|periods| periods == 0),
+            Kind::Blkio => self.io.is_none(),
+            _ => false,
         }
     }
 

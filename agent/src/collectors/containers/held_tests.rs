@@ -114,10 +114,27 @@ fn counters_of_both_versions_are_read_again_from_the_held_files() {
         assert_eq!((counters.periods, counters.throttled), (Some(22), Some(11)), "version {version}");
         assert_eq!(counters.io, Some(Io { read: 4_096, written: 512 }), "version {version}");
         assert_eq!(counters.traffic, Some(Traffic { received: 2_000, sent: 700 }), "version {version}");
-        let pids = if version == "1" { V1[8].0 } else { V2[7].0 };
+        let (cpu, usage, pids) =
+            if version == "1" { (V1[2].0, "887654000\n", V1[8].0) } else { (V2[3].0, "usage_usec 887654\n", V2[7].0) };
         tree.write(pids, "14\n");
+        assert_eq!(held.read(&mut buffer).expect("lives").pids, Some(3.0), "version {version}: it has not run");
+        tree.write(cpu, usage);
         assert_eq!(held.read(&mut buffer).expect("lives").pids, Some(14.0), "version {version}");
     }
+}
+
+#[test]
+fn what_rests_is_read_again_after_a_while() {
+    let tree = Tree::new(V1);
+    tree.write("sys/fs/cgroup/blkio/docker/ID/blkio.throttle.io_service_bytes_recursive", "Total 0\n");
+    let mut held = tree.open(true).expect("opens");
+    let (now, later) = (Instant::now(), Instant::now() + CGROUP_TRUST * 2);
+    held.read(&mut Buffer::default()).expect("lives");
+    let rest =
+        |held: &Held, at, idle| -> Vec<bool> { held.sources.iter().map(|source| source.rests(at, idle)).collect() };
+    assert_eq!(rest(&held, now, true), [false, true, true, true, true, true], "all but the CPU time");
+    assert_eq!(rest(&held, now, false), [false, false, false, false, true, false], "I/O is not counted here");
+    assert_eq!(rest(&held, later, true), [false; 6]);
 }
 
 #[test]
