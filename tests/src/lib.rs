@@ -6,10 +6,11 @@
 //! - [`fake_docker`]: a daemon that says what a test tells it to, or nothing.
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
-//! - [`measure`]: what processes cost.
+//! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
+pub mod account;
 pub mod client;
 pub mod docker;
 pub mod fake_docker;

@@ -1,4 +1,4 @@
-//! What processes cost, read from /proc.
+//! What processes take, read from /proc, and figures.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -26,21 +26,6 @@ fn parent(pid: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// CPU seconds of all threads of these processes, to the nanosecond.
-///
-/// # Errors
-/// If a process has ended.
-pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
-    let mut nanoseconds = 0_u64;
-    for pid in pids {
-        for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?.flatten() {
-            let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            nanoseconds += schedstat.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
-        }
-    }
-    Ok(nanoseconds as f64 / 1e9)
-}
-
 /// Proportional set size of these processes, bytes.
 ///
 /// # Errors
@@ -52,19 +37,6 @@ pub fn pss_bytes(pids: &[u32]) -> Result<u64> {
             fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).with_context(|| format!("process {pid}"))?;
         let line = rollup.lines().find(|line| line.starts_with("Pss:")).context("no Pss")?;
         total += line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).context("no number")? * 1024;
-    }
-    Ok(total)
-}
-
-/// Resident set size of these processes, bytes; shared pages counted in each.
-///
-/// # Errors
-/// If a process has ended.
-pub fn rss_bytes(pids: &[u32]) -> Result<u64> {
-    let mut total = 0;
-    for pid in pids {
-        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).with_context(|| format!("process {pid}"))?;
-        total += statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).context("no number")? * 4096;
     }
     Ok(total)
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// Bytes of IPv4 and UDP headers, which a datagram's payload does not show.
-const HEADERS: u64 = 28;
+/// Bytes of a UDP header, which a datagram's payload does not show.
+const HEADER: u64 = 8;
 
-/// What has crossed, headers counted.
+/// What has crossed, UDP headers counted, those of IP not.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub up_bytes: AtomicU64,
@@ -39,7 +39,7 @@ impl Counters {
     fn count(&self, up: bool, length: usize) {
         let (bytes, packets) =
             if up { (&self.up_bytes, &self.up_packets) } else { (&self.down_bytes, &self.down_packets) };
-        bytes.fetch_add(length as u64 + HEADERS, Ordering::Relaxed);
+        bytes.fetch_add(length as u64 + HEADER, Ordering::Relaxed);
         packets.fetch_add(1, Ordering::Relaxed);
     }
 }

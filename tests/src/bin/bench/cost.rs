@@ -1,58 +1,73 @@
 //! What an agent costs over a window: CPU, memory, wire, and how late its rows come.
 
+use super::activity::Activity;
+use super::figures::{EXPORTER, Figures};
 use super::peer::Scraped;
 use anyhow::{Context, Result};
+use fleetlight_tests::account::Account;
 use fleetlight_tests::client::Stream;
-use fleetlight_tests::docker::Docker;
-use fleetlight_tests::measure::{cpu_seconds, pss_bytes, tree};
+use fleetlight_tests::measure::{pss_bytes, tree};
 use fleetlight_tests::relay::Relay;
 use fleetlight_tests::system::Agent;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
+/// Bytes of an IPv4 header, of which every packet has one.
+const IP_HEADER: u64 = 20;
+
+/// Whose CPU time is counted.
+pub struct Accounts {
+    pub agent: Account,
+    /// dockerd, containerd and the shims, not the containers.
+    pub docker: Account,
+}
+
 pub struct Cost {
     agent_cpu: f64,
-    dockerd_cpu: f64,
+    docker_cpu: f64,
+    /// Of as long a window without an agent.
+    docker_alone: f64,
     seconds: f64,
-    pub pss_bytes: u64,
+    pss_bytes: u64,
     processes: usize,
     wire_bytes: u64,
     packets: u64,
     values: usize,
     ticks: usize,
+    activity: String,
     pub latencies_ms: Vec<f64>,
 }
 
-/// CPU of dockerd and its containerd over a window, in percent of a core.
+/// CPU seconds of Docker over a window without an agent.
 ///
 /// # Errors
-/// If the daemon has ended.
-pub async fn dockerd(docker: &Docker, window: Duration) -> Result<f64> {
-    let pids = tree(docker.pid().context("a daemon of our own")?);
-    let before = cpu_seconds(&pids)?;
+/// If the kernel does not say.
+pub async fn docker_alone(accounts: &Accounts, window: Duration) -> Result<f64> {
+    let before = accounts.docker.seconds()?;
     tokio::time::sleep(window).await;
-    Ok((cpu_seconds(&pids)? - before) / window.as_secs_f64() * 100.0)
+    Ok(accounts.docker.seconds()? - before)
 }
 
 /// Watches a warm agent for a window.
 ///
 /// # Errors
-/// If a process ends or the stream breaks.
+/// If a process ends, the stream breaks, or the load was none.
 pub async fn measure(
     agent: &mut Agent,
-    docker: &Docker,
+    accounts: &Accounts,
+    docker_alone: f64,
     stream: &mut Stream,
     relay: &Relay,
     window: Duration,
 ) -> Result<Cost> {
     let phase_ms = phase_ms(&agent.log()).context("the agent's log does not state its phase")?;
-    let agent_pids = tree(agent.process()?.pid());
-    let docker_pids = tree(docker.pid().context("a daemon of our own")?);
     drain(stream).await?;
-    let (began, agent_before, docker_before) = (Instant::now(), cpu_seconds(&agent_pids)?, cpu_seconds(&docker_pids)?);
+    let began = Instant::now();
+    let (agent_before, docker_before) = (accounts.agent.seconds()?, accounts.docker.seconds()?);
     let (bytes_before, packets_before) = (relay.counters.bytes(), relay.counters.packets());
     let (mut values, mut ticks, mut latencies_ms) = (0, std::collections::HashSet::new(), Vec::new());
+    let mut activity = Activity::default();
     while let Ok(next) = timeout_at(began + window, stream.next()).await {
         let (name, data) = next?;
         if name != "samples" {
@@ -60,20 +75,25 @@ pub async fn measure(
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         let tick_ms = data["tick_ms"].as_f64().context("tick_ms")?;
-        values += data["rows"].as_array().into_iter().flatten().map(present).sum::<usize>();
+        let rows = data["rows"].as_array().context("rows")?;
+        values += rows.iter().map(present).sum::<usize>();
+        activity.take(rows);
         ticks.insert(tick_ms as i64);
         latencies_ms.push(now.as_secs_f64() * 1e3 - tick_ms - phase_ms);
     }
+    let processes = tree(agent.process()?.pid());
     Ok(Cost {
-        agent_cpu: cpu_seconds(&agent_pids)? - agent_before,
-        dockerd_cpu: cpu_seconds(&docker_pids)? - docker_before,
+        agent_cpu: accounts.agent.seconds()? - agent_before,
+        docker_cpu: accounts.docker.seconds()? - docker_before,
+        docker_alone,
         seconds: began.elapsed().as_secs_f64(),
-        pss_bytes: pss_bytes(&agent_pids)?,
-        processes: agent_pids.len(),
+        pss_bytes: pss_bytes(&processes)?,
+        processes: processes.len(),
         wire_bytes: relay.counters.bytes() - bytes_before,
         packets: relay.counters.packets() - packets_before,
         values,
         ticks: ticks.len(),
+        activity: activity.judge()?,
         latencies_ms,
     })
 }
@@ -96,51 +116,43 @@ fn phase_ms(log: &str) -> Option<f64> {
 }
 
 impl Cost {
-    #[must_use]
-    pub fn values_per_tick(&self) -> usize {
+    fn values_per_tick(&self) -> usize {
         self.values / self.ticks.max(1)
     }
 
-    /// Percent of a core: the agent's processes, and what dockerd does more than without it.
-    #[must_use]
-    pub fn cpu_percent(&self, dockerd_alone: f64) -> f64 {
-        (self.agent_cpu + self.induced(dockerd_alone)) / self.seconds * 100.0
+    /// What Docker does more than without an agent.
+    fn induced(&self) -> f64 {
+        (self.docker_cpu - self.docker_alone).max(0.0)
     }
 
-    fn induced(&self, dockerd_alone: f64) -> f64 {
-        (self.dockerd_cpu - dockerd_alone / 100.0 * self.seconds).max(0.0)
-    }
-
-    pub fn note(&self, note: &mut impl FnMut(&str, Value), peer: &Scraped, dockerd_alone: f64) {
-        let cpu = self.cpu_percent(dockerd_alone);
+    /// Notes the share of a core, and the memory, under these names.
+    pub fn note(&self, cpu: &str, memory: &str, figures: &mut Figures, peer: &Scraped) {
         let how = format!(
-            "{} processes of the agent ({:.0} ms) and dockerd's extra ({:.0} ms) over {:.0} s, 25 containers, {} values a tick of 5 s; peer: node_exporter scraped every 5 s, {} samples, no containers",
-            self.processes,
-            self.agent_cpu * 1e3,
-            self.induced(dockerd_alone) * 1e3,
+            "{:.0} s, {} ticks of {} values that are present; all processes of the agent by a cgroup's account ({:.0} ms) and what Docker does more than in as long a window without an agent ({:.0} ms; {:.0} ms against {:.0}); {}; peer: scraped as often in the same window, by the same account, {} samples, none of containers",
             self.seconds,
+            self.ticks,
             self.values_per_tick(),
+            self.agent_cpu * 1e3,
+            self.induced() * 1e3,
+            self.docker_cpu * 1e3,
+            self.docker_alone * 1e3,
+            self.activity,
             peer.values,
         );
-        note("agent_cpu_percent", figure(cpu, "percent of a core", peer.cpu_percent, &how));
-        let how = "PSS of all processes of the agent at the end of the window; peer: node_exporter's RSS";
-        note("agent_pss_bytes", figure(self.pss_bytes as f64, "bytes", peer.rss_bytes as f64, how));
-        let wire = self.wire_bytes as f64 / self.values.max(1) as f64;
-        let how = format!(
-            "{} bytes in {} packets both ways, IP and UDP headers, QUIC and acks counted, for {} values that are present; peer: gzip'd exposition's body, without HTTP and TCP",
-            self.wire_bytes, self.packets, self.values,
-        );
-        note("wire_bytes_per_value", figure(wire, "bytes", peer.bytes_per_value, &how));
+        let percent = (self.agent_cpu + self.induced()) / self.seconds * 100.0;
+        figures.note(cpu, "percent of a core", percent, Some((EXPORTER, peer.cpu_percent)), &how);
+        let how = format!("PSS of all {} processes of the agent at the window's end; peer: likewise", self.processes);
+        figures.note(memory, "bytes", self.pss_bytes as f64, Some((EXPORTER, peer.pss_bytes as f64)), &how);
     }
-}
 
-fn figure(value: f64, unit: &str, peer_value: f64, how: &str) -> Value {
-    json!({
-        "value": value,
-        "unit": unit,
-        "peer": "prometheus-node-exporter (Debian)",
-        "peer_value": peer_value,
-        "ratio": value / peer_value,
-        "how": how,
-    })
+    pub fn note_wire(&self, figures: &mut Figures, peer: &Scraped) {
+        let values = self.values.max(1) as f64;
+        let with_ip = (self.wire_bytes + self.packets * IP_HEADER) as f64 / values;
+        let how = format!(
+            "{} bytes in {} packets of both directions, acks and pings among them, UDP headers and QUIC counted, for {} values that are present, in {} ticks; with IPv4 headers it is {with_ip:.2}; {}; peer: body of the gzip'd exposition, without HTTP, TCP and IP",
+            self.wire_bytes, self.packets, self.values, self.ticks, self.activity,
+        );
+        let wire = self.wire_bytes as f64 / values;
+        figures.note("wire_bytes_per_value", "bytes", wire, Some((EXPORTER, peer.bytes_per_value)), &how);
+    }
 }

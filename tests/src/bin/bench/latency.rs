@@ -1,8 +1,10 @@
 //! How long a death takes to a browser.
 
+use super::figures::Figures;
 use anyhow::{Context, Result};
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::docker::Docker;
+use fleetlight_tests::measure::percentile;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The id of the only host, once it is online.
@@ -40,4 +42,13 @@ pub async fn deaths(docker: &Docker, stream: &mut Stream, count: usize) -> Resul
         docker.remove(&name)?;
     }
     Ok(latencies)
+}
+
+/// Notes median and 99th percentile.
+pub fn note(name: &str, mut milliseconds: Vec<f64>, figures: &mut Figures, what: &str) {
+    let how = format!("n = {} {what}", milliseconds.len());
+    for (suffix, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let value = percentile(&mut milliseconds, share);
+        figures.note(&format!("{name}_{suffix}_ms"), "ms", value, None, &how);
+    }
 }

@@ -2,99 +2,118 @@
 //!
 //! Figures go to `target/bench/figures.json`: name → {value, unit, peer, peer_value, ratio, how}.
 
+mod activity;
 mod cost;
+mod figures;
 mod latency;
 mod load;
 mod peer;
 
 use anyhow::{Context, Result};
-use cost::Cost;
+use cost::Accounts;
+use figures::{EXPORTER, Figures};
+use fleetlight_tests::account::Account;
+use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::docker::Docker;
-use fleetlight_tests::measure::{percentile, write_figures};
 use fleetlight_tests::relay::Relay;
-use fleetlight_tests::system::{AgentOptions, Options, System, binary};
-use serde_json::{Map, Value, json};
-use std::path::Path;
+use fleetlight_tests::system::{Agent, AgentOptions, Options, System, binary};
+use peer::NodeExporter;
 use std::time::Duration;
 
 /// How long each measurement lasts: twelve ticks of 5 s.
 const WINDOW: Duration = Duration::from_secs(60);
+/// The same for ticks of 1 s: enough of them that the 99th percentile is not the worst one.
+const WINDOW_1S: Duration = Duration::from_secs(120);
 /// What is read and allocated once lies before the window.
 const WARM_UP: Duration = Duration::from_secs(30);
-const DEATHS: usize = 30;
+/// As many as a 99th percentile needs that is not the worst one.
+const DEATHS: usize = 110;
+/// Containers of the small host, all of them busy.
+const FEW: u32 = 25;
+/// Those of the large one, and how many of them are busy.
+const MANY: u32 = 200;
+const MANY_BUSY: u32 = 140;
+
+/// What both hosts have in common.
+struct Bench {
+    docker: Docker,
+    accounts: Accounts,
+    system: System,
+    client: Client,
+    relay: Relay,
+    exporter: NodeExporter,
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let docker = Docker::start().context("the benchmark needs Docker")?;
-    let mut figures = Map::new();
-    let mut note = |name: &str, figure: Value| {
-        println!("{name}: {figure}");
-        figures.insert(name.to_owned(), figure);
-    };
-    let size = std::fs::metadata(binary("fleetlight-agent")?)?.len();
-    note("agent_binary_bytes", json!({ "value": size, "unit": "bytes", "how": "release build, thin LTO, stripped" }));
-
-    load::start(&docker, 0..25, load::BUSY)?;
-    let dockerd_alone = cost::dockerd(&docker, WINDOW).await?;
+    let accounts = Accounts { agent: Account::open("agent")?, docker: Account::open("docker")? };
+    accounts.docker.adopt(docker.pid().context("a daemon of our own")?)?;
     let system = System::start("bench", &Options::default())?;
     let client = system.set_up().await?;
     let relay = Relay::start(([127, 0, 0, 1], 0).into(), system.session).await?;
-    let socket = docker.socket().display();
-    let options = |interval: u32| AgentOptions {
-        config: format!("interval_ms = {interval}\ndocker_socket = \"{socket}\""),
-        session_endpoint: Some(relay.address),
-        ..AgentOptions::default()
-    };
+    let exporter = NodeExporter::start(system.dir()).await?;
+    let mut bench = Bench { docker, accounts, system, client, relay, exporter };
+    let mut figures = Figures::default();
+    sizes(&mut figures)?;
+    bench.small_host(&mut figures).await?;
+    bench.large_host(&mut figures).await?;
+    figures.write()
+}
 
-    let mut agent = system.agent("bench", &options(5_000))?;
-    let mut stream = client.stream(Some(latency::host_id(&client).await?)).await?;
-    let mut exporter = peer::NodeExporter::start(system.dir()).await?;
-    tokio::time::sleep(WARM_UP).await;
-    let (five, scraped) = tokio::try_join!(
-        cost::measure(&mut agent, &docker, &mut stream, &relay, WINDOW),
-        exporter.scrape_every(Duration::from_secs(5), WINDOW),
-    )?;
-    five.note(&mut note, &scraped, dockerd_alone);
+impl Bench {
+    /// 25 containers, a tick of 5 s.
+    async fn small_host(&mut self, figures: &mut Figures) -> Result<()> {
+        load::start(&self.docker, 0..FEW, load::BUSY)?;
+        let alone = cost::docker_alone(&self.accounts, WINDOW).await?;
+        let (mut agent, mut stream) = self.agent(Duration::from_secs(5)).await?;
+        let (cost, scraped) = tokio::try_join!(
+            cost::measure(&mut agent, &self.accounts, alone, &mut stream, &self.relay, WINDOW),
+            self.exporter.scrape_every(Duration::from_secs(5), WINDOW),
+        )?;
+        cost.note("agent_cpu_percent", "agent_pss_bytes", figures, &scraped);
+        cost.note_wire(figures, &scraped);
+        let deaths = latency::deaths(&self.docker, &mut stream, DEATHS).await?;
+        let what = "containers that exit by themselves, one after the other: from Docker's FinishedAt to the event at a reader of server-sent events, which is what a page reads; drawing it is not in it; 25 busy containers beside";
+        latency::note("death_to_browser", deaths, figures, what);
+        Ok(())
+    }
 
-    let mut deaths = latency::deaths(&docker, &mut stream, DEATHS).await?;
-    let (p50, p99) = (percentile(&mut deaths, 0.5), percentile(&mut deaths, 0.99));
-    note("death_to_browser_p50_ms", json!({ "value": p50, "unit": "ms", "how": "as death_to_browser_p99_ms" }));
-    let how = format!(
-        "{DEATHS} containers that exit by themselves: Docker's FinishedAt to the event at an SSE reader, 25 containers beside"
-    );
-    note("death_to_browser_p99_ms", json!({ "value": p99, "unit": "ms", "how": how }));
+    /// 200 containers, a tick of 1 s.
+    async fn large_host(&mut self, figures: &mut Figures) -> Result<()> {
+        load::start(&self.docker, FEW..MANY_BUSY, load::BUSY)?;
+        load::start(&self.docker, MANY_BUSY..MANY, load::CALM)?;
+        let alone = cost::docker_alone(&self.accounts, WINDOW_1S).await?;
+        let (mut agent, mut stream) = self.agent(Duration::from_secs(1)).await?;
+        let (cost, scraped) = tokio::try_join!(
+            cost::measure(&mut agent, &self.accounts, alone, &mut stream, &self.relay, WINDOW_1S),
+            self.exporter.scrape_every(Duration::from_secs(1), WINDOW_1S),
+        )?;
+        cost.note("agent_200_containers_1s_cpu_percent", "agent_200_containers_1s_pss_bytes", figures, &scraped);
+        let what = "batches of ticks: from the moment that a tick is due on the host to its rows at a reader of server-sent events, which is what a page reads; drawing them is not in it; 200 containers, a tick a second";
+        latency::note("sample_to_browser", cost.latencies_ms, figures, what);
+        Ok(())
+    }
 
-    drop(agent);
-    load::start(&docker, 25..200, load::LIGHT)?;
-    let dockerd_alone = cost::dockerd(&docker, WINDOW).await?;
-    let mut agent = system.agent("bench", &options(1_000))?;
-    tokio::time::sleep(WARM_UP).await;
-    let mut stream = client.stream(Some(latency::host_id(&client).await?)).await?;
-    let mut one = cost::measure(&mut agent, &docker, &mut stream, &relay, WINDOW).await?;
-    let how = format!(
-        "all processes of the agent and what it makes dockerd do, over {} s; 200 containers, a tick a second; {} values a tick",
-        WINDOW.as_secs(),
-        one.values_per_tick()
-    );
-    note(
-        "agent_200_containers_1s_cpu_percent",
-        json!({ "value": one.cpu_percent(dockerd_alone), "unit": "percent of a core", "how": how }),
-    );
-    note(
-        "agent_200_containers_1s_pss_bytes",
-        json!({ "value": one.pss_bytes, "unit": "bytes", "how": "all processes of the agent, at the end" }),
-    );
-    let Cost { latencies_ms, .. } = &mut one;
-    let (p50, p99) = (percentile(latencies_ms, 0.5), percentile(latencies_ms, 0.99));
-    let how = format!(
-        "from the moment that a tick is due on the host to its rows at an SSE reader, {} ticks with 200 containers",
-        latencies_ms.len()
-    );
-    note("sample_to_browser_p50_ms", json!({ "value": p50, "unit": "ms", "how": how }));
-    note("sample_to_browser_p99_ms", json!({ "value": p99, "unit": "ms", "how": how }));
+    /// An agent that is warm, and the stream of its host.
+    async fn agent(&self, interval: Duration) -> Result<(Agent, Stream)> {
+        let socket = self.docker.socket().display();
+        let config = format!("interval_ms = {}\ndocker_socket = \"{socket}\"", interval.as_millis());
+        let session_endpoint = Some(self.relay.address);
+        let mut agent =
+            self.system.agent("bench", &AgentOptions { config, session_endpoint, ..AgentOptions::default() })?;
+        self.accounts.agent.adopt(agent.process()?.pid())?;
+        tokio::time::sleep(WARM_UP).await;
+        let stream = self.client.stream(Some(latency::host_id(&self.client).await?)).await?;
+        Ok((agent, stream))
+    }
+}
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/figures.json");
-    write_figures(&path, figures)?;
-    println!("figures: {}", path.canonicalize()?.display());
+/// What is installed.
+fn sizes(figures: &mut Figures) -> Result<()> {
+    let agent = std::fs::metadata(binary("fleetlight-agent")?)?.len() as f64;
+    let exporter = std::fs::metadata("/usr/bin/prometheus-node-exporter").map(|file| file.len() as f64).ok();
+    let how = "release build, thin LTO, stripped; peer: Debian's binary";
+    figures.note("agent_binary_bytes", "bytes", agent, exporter.map(|bytes| (EXPORTER, bytes)), how);
     Ok(())
 }

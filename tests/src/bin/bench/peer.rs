@@ -1,7 +1,8 @@
 //! Debian's node_exporter, scraped as Prometheus does.
 
 use anyhow::{Context, Result, ensure};
-use fleetlight_tests::measure::{cpu_seconds, rss_bytes};
+use fleetlight_tests::account::Account;
+use fleetlight_tests::measure::pss_bytes;
 use fleetlight_tests::system::Process;
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 pub struct NodeExporter {
     process: Process,
+    account: Account,
     url: String,
     http: reqwest::Client,
 }
@@ -18,7 +20,7 @@ pub struct NodeExporter {
 /// What scraping cost over a window.
 pub struct Scraped {
     pub cpu_percent: f64,
-    pub rss_bytes: u64,
+    pub pss_bytes: u64,
     /// Body bytes of the compressed exposition for each sample in it; headers, TCP and acks not counted.
     pub bytes_per_value: f64,
     pub values: usize,
@@ -35,7 +37,10 @@ impl NodeExporter {
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).stdout(Stdio::null());
         let process = Process::start(&mut command, &dir.join("node-exporter.log"))
             .context("on Debian: apt-get install prometheus-node-exporter")?;
-        let exporter = Self { process, url: format!("http://127.0.0.1:{port}/metrics"), http: reqwest::Client::new() };
+        let account = Account::open("exporter")?;
+        account.adopt(process.pid())?;
+        let exporter =
+            Self { process, account, url: format!("http://127.0.0.1:{port}/metrics"), http: reqwest::Client::new() };
         for _ in 0..50 {
             if exporter.scrape(false).await.is_ok() {
                 return Ok(exporter);
@@ -62,8 +67,7 @@ impl NodeExporter {
     pub async fn scrape_every(&mut self, interval: Duration, window: Duration) -> Result<Scraped> {
         let plain = String::from_utf8(self.scrape(false).await?)?;
         let values = plain.lines().filter(|line| !line.starts_with('#')).count();
-        let pids = [self.process.pid()];
-        let (began, before) = (Instant::now(), cpu_seconds(&pids)?);
+        let (began, before) = (Instant::now(), self.account.seconds()?);
         let (mut bytes, mut scrapes) = (0, 0);
         while began.elapsed() < window {
             bytes += self.scrape(true).await?.len();
@@ -72,8 +76,8 @@ impl NodeExporter {
         }
         let seconds = began.elapsed().as_secs_f64();
         Ok(Scraped {
-            cpu_percent: (cpu_seconds(&pids)? - before) / seconds * 100.0,
-            rss_bytes: rss_bytes(&pids)?,
+            cpu_percent: (self.account.seconds()? - before) / seconds * 100.0,
+            pss_bytes: pss_bytes(&[self.process.pid()])?,
             bytes_per_value: bytes as f64 / f64::from(scrapes) / values as f64,
             values,
         })

@@ -1,0 +1,39 @@
+//! The figures of a run: name → {value, unit, peer, peer_value, ratio, how}.
+
+use anyhow::Result;
+use fleetlight_tests::measure::write_figures;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// Whom most figures are held against.
+pub const EXPORTER: &str = "prometheus-node-exporter (Debian)";
+
+#[derive(Debug, Default)]
+pub struct Figures(Map<String, Value>);
+
+impl Figures {
+    /// Notes a figure, beside its peer's where this run measured one.
+    pub fn note(&mut self, name: &str, unit: &str, value: f64, peer: Option<(&str, f64)>, how: &str) {
+        let figure = json!({
+            "value": value,
+            "unit": unit,
+            "peer": peer.map_or("none in this run", |(peer, _)| peer),
+            "peer_value": peer.map(|(_, value)| value),
+            "ratio": peer.map(|(_, peer_value)| value / peer_value),
+            "how": how,
+        });
+        println!("{name}: {figure}");
+        self.0.insert(name.to_owned(), figure);
+    }
+
+    /// Writes them beside those of other benchmarks.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(self) -> Result<()> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/figures.json");
+        write_figures(&path, self.0)?;
+        println!("figures: {}", path.canonicalize()?.display());
+        Ok(())
+    }
+}
