@@ -123,7 +123,7 @@ fn push_rows(at_ms: i64, rows: &[Row], spool: &Spool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::Next;
+    use crate::spool::{Next, Place};
     use fleetlight_protocol::samples::{CoreSample, Sample};
     use fleetlight_protocol::uplink::Class;
     use std::time::Duration;
@@ -132,10 +132,9 @@ mod tests {
         Reading::Rows { collector, at_ms, rows: vec![CoreSample::default().row(collector)] }
     }
 
-    fn batches(spool: &Spool) -> Vec<(i64, usize)> {
-        let (mut after, mut found) = (0, Vec::new());
-        while let Next::Batch(batch) = spool.next(Class::Live, after, u64::MAX) {
-            after = batch.seq;
+    async fn batches(spool: &Spool) -> Vec<(i64, usize)> {
+        let (mut reader, mut found) = (spool.reader(Class::Live, Place::FIRST, Place::END), Vec::new());
+        while let Next::Batch(batch) = reader.next().await {
             if let Payload::Samples { at_ms, rows } = batch.payload {
                 found.push((at_ms, rows.len()));
             }
@@ -167,14 +166,14 @@ mod tests {
             }
             tokio::time::sleep(BATCH_WAIT * 2).await;
         }
-        assert_eq!(batches(&spool), [(5_000, 2), (10_000, 2)]);
+        assert_eq!(batches(&spool).await, [(5_000, 2), (10_000, 2)]);
 
         // mounts hangs: this tick waits for it, the next one does not.
         outbox.send(rows("host", 15_000)).await.expect("runs");
         tokio::time::sleep(BATCH_WAIT + Duration::from_millis(1)).await;
         let waited = Instant::now();
         outbox.send(rows("host", 20_000)).await.expect("runs");
-        while batches(&spool).len() < 4 {
+        while batches(&spool).await.len() < 4 {
             tokio::task::yield_now().await;
         }
         assert!(waited.elapsed() < Duration::from_millis(2), "the tick did not wait");
@@ -185,7 +184,7 @@ mod tests {
         outbox.send(rows("mounts", 25_000)).await.expect("runs");
         drop(outbox);
         task.await.expect("ends");
-        assert_eq!(batches(&spool)[2..], [(15_000, 1), (20_000, 1), (20_000, 1), (25_000, 2)]);
+        assert_eq!(batches(&spool).await[2..], [(15_000, 1), (20_000, 1), (20_000, 1), (25_000, 2)]);
         assert!(began.elapsed() < Duration::from_secs(2));
     }
 }

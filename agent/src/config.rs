@@ -3,6 +3,7 @@
 //! The only module that knows figment. Unknown keys and values out of range are refused with
 //! their place and what is allowed.
 
+use crate::limits::SPOOL_BYTES;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct AgentConfig {
     pub nvml_library: String,
     /// Finds the user in a container's name: a regular expression with one group.
     pub user_pattern: Option<String>,
+    /// Where batches are kept that the controller may still need.
+    pub spool: SpoolConfig,
     /// A mount that answers later than this is slow, 50–60,000 ms.
     pub mount_slow_ms: u32,
     /// A mount that has not answered by then is hung, 500–60,000 ms.
@@ -46,9 +49,26 @@ impl Default for AgentConfig {
             docker_socket: "/var/run/docker.sock".into(),
             nvml_library: "libnvidia-ml.so.1".into(),
             user_pattern: None,
+            spool: SpoolConfig::default(),
             mount_slow_ms: 1_000,
             mount_hung_ms: 5_000,
         }
+    }
+}
+
+/// The spool on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolConfig {
+    /// Its folder; without it `spool` in the state folder.
+    pub path: Option<PathBuf>,
+    /// The most that its files may take.
+    pub bytes: u64,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self { path: None, bytes: 512 * 1024 * 1024 }
     }
 }
 
@@ -94,6 +114,13 @@ impl AgentConfig {
                 )));
             }
         }
+        if !SPOOL_BYTES.contains(&self.spool.bytes) {
+            let (from, to) = (SPOOL_BYTES.start(), SPOOL_BYTES.end());
+            let (bytes, place) = (self.spool.bytes, path.display());
+            return Err(ConfigError(format!(
+                "spool.bytes = {bytes} is out of range; allowed: {from} to {to} (set in {place})"
+            )));
+        }
         if let Some(pattern) = &self.user_pattern {
             let groups = regex_lite::Regex::new(pattern).map(|regex| regex.captures_len());
             if !matches!(groups, Ok(2)) {
@@ -104,6 +131,12 @@ impl AgentConfig {
             }
         }
         Ok(())
+    }
+
+    /// The spool's folder.
+    #[must_use]
+    pub fn spool_path(&self) -> PathBuf {
+        self.spool.path.clone().unwrap_or_else(|| self.state_dir.join("spool"))
     }
 
     #[must_use]

@@ -37,12 +37,57 @@ pub const FACTS_BATCH_BYTES: usize = 192 * 1024;
 pub const DOCUMENTS: usize = 4_096;
 pub const DOCUMENTS_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of batches held in memory: about an hour of a host with 25 containers at 5 s, and within the agent's
-/// memory budget while the controller answers. Full: see [`crate::spool`].
-pub const SPOOL_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of batches in memory that are not on disk: about an hour of a host with 25 containers at
+/// 5 s, while the disk takes nothing. Full: see [`crate::spool`].
+pub const SPOOL_MEMORY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Separate gaps that the spool remembers; more are merged.
+/// Bytes of batches in memory that are on disk too: what live streams send next, so that they read
+/// no file. Beyond it the oldest are read from disk when they are asked for.
+pub const SPOOL_TAIL_BYTES: usize = 256 * 1024;
+pub const SPOOL_TAIL_BATCHES: usize = 1_024;
+
+/// Separate gaps that the spool remembers of an epoch; more are merged where nothing is held between.
 pub const SPOOL_GAPS: usize = 1_024;
+
+/// Bytes of a segment file: two hours of a large host. The unit in which room is made: a small part
+/// of the bound. Full: the next one begins.
+pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes of one record: a frame of the protocol. A longer batch stays in memory alone.
+pub const SPOOL_RECORD_BYTES: usize = fleetlight_protocol::limits::FRAME_BYTES + fleetlight_protocol::frame::HEAD_BYTES;
+
+/// Bytes between two remembered places of a segment: what one read takes, and the index in memory
+/// stays under 200 bytes for a megabyte on disk.
+pub const SPOOL_MARK_BYTES: u64 = 32 * 1024;
+
+/// Batches that are written before their senders hear of it; more wait for the next turn.
+pub const SPOOL_TURN: usize = 64;
+
+/// The longest that samples wait for the disk to have them for certain: what a power cut may cost.
+/// Facts do not wait.
+pub const SPOOL_SYNC_EVERY: Duration = Duration::from_secs(2);
+
+/// Files waiting to be synced: each lane's open one and one just sealed. Full: asked again next turn.
+pub const SPOOL_SYNCS: usize = 4;
+
+/// Pause before a disk that refused is tried again. Meanwhile batches are held in memory.
+pub const SPOOL_RETRY: Duration = Duration::from_secs(10);
+
+/// A write that takes longer is one of a disk that hangs: batches go on from memory.
+pub const SPOOL_STUCK: Duration = Duration::from_secs(2);
+
+/// Age at which acknowledged segments go even if their room is not needed. A controller restored from
+/// a backup of that age still gets what it lacks.
+pub const SPOOL_CACHE: Duration = Duration::from_secs(24 * 3_600);
+
+/// How often what was acknowledged is written down, if it changed.
+pub const SPOOL_CURSOR_EVERY: Duration = Duration::from_secs(60);
+
+/// Bytes of the spool's folder that may be configured: below, a segment is no small part of it.
+pub const SPOOL_BYTES: std::ops::RangeInclusive<u64> = 32 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+
+/// The longest that the spool's last writes may take on stopping.
+pub const SPOOL_STOP_WAIT: Duration = Duration::from_secs(1);
 
 // Host.
 
@@ -199,6 +244,8 @@ pub const STALL_WAIT_CAP: Duration = Duration::from_secs(80);
 
 /// Batches sent and not acknowledged: an hour of ticks. Full: lanes wait for acks.
 pub const IN_FLIGHT: usize = 1_024;
+/// Beyond this, history waits, so that the present always has room.
+pub const IN_FLIGHT_REPLAY: usize = 512;
 
 /// History fills behind the present in bursts: 50 batches a second, a day of ticks in six minutes.
 pub const REPLAY_BURST: usize = 10;

@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
 use crate::limits::{BLOCKING_THREADS, READINGS, STOP_WAIT};
-use crate::spool::Spool;
+use crate::spool::disk::Folder;
+use crate::spool::{self, Bounds, Spool};
 use crate::tick::wall_ms;
 use crate::transport::clock::Clock;
 use crate::transport::{self, About, Link};
@@ -16,6 +17,7 @@ use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,8 +41,7 @@ pub fn run(config: AgentConfig) -> Result<(), Failure> {
     block_on(async move {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
-        serve(&Arc::new(config), identity, stop).await;
-        Ok(())
+        serve(&Arc::new(config), identity, stop).await
     })
 }
 
@@ -95,14 +96,17 @@ fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: CancellationToken) {
-    let (inventory, spool) = (Inventory::default(), Spool::default());
+async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: CancellationToken) -> Result<(), Failure> {
+    let inventory = Inventory::default();
     let (outbox, readings) = mpsc::channel(READINGS);
     let tasks = TaskTracker::new();
     started(&outbox).await;
     // A host's phase is its own and stays: no herd, and the same place in every interval.
     let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
-    collect(&tasks, config, phase, outbox, &stop);
+    collect(&tasks, config, phase, outbox.clone(), &stop);
+    // Collectors have begun: what they read waits in their channel.
+    let (spool, writing) = open_spool(config).await?;
+    tasks.spawn(spool::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let link = Link {
         seed: identity.agent_id.as_u128() as u64,
@@ -125,6 +129,16 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     if tokio::time::timeout(STOP_WAIT, tasks.wait()).await.is_err() {
         tracing::warn!("a task has not ended within {STOP_WAIT:?} and is dropped");
     }
+    writing.stop().await;
+    Ok(())
+}
+
+/// Reads what earlier starts left, off the async worker.
+async fn open_spool(config: &AgentConfig) -> Result<(Spool, spool::Thread), Failure> {
+    let (disk, bounds) = (Arc::new(Folder(config.spool_path())), Bounds::of_disk(config.spool.bytes));
+    let opened = tokio::task::spawn_blocking(move || Spool::open(disk, bounds)).await;
+    let opened = opened.map_err(io::Error::other).and_then(|opened| opened);
+    opened.map_err(|error| Failure::Other(format!("the spool's threads cannot start: {error}")))
 }
 
 async fn started(outbox: &Outbox) {

@@ -138,9 +138,6 @@ pub const SEND_WINDOW: u64 = 256 * 1024;
 /// Buffers of the UDP socket: the default lost thousands of packets in a handshake storm.
 pub const UDP_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Epochs that a hello may name: an agent holds its own, and a few that earlier starts left.
-pub const HELD_EPOCHS: usize = 64;
-
 /// Protocol versions that a hello may name.
 pub const HELLO_VERSIONS: usize = 32;
 

@@ -9,6 +9,7 @@
 //! - [`delta`]: the stateful sample codec of one stream.
 //! - [`frame`]: length-bounded, optionally compressed MessagePack frames.
 //! - [`event`], [`document`]: facts at a time, and documents that change seldom.
+//! - [`intervals`]: sets of sequence numbers.
 //! - [`join_token`]: the text that enrols a host.
 //! - [`limits`]: every bound on the wire, with its reason.
 
@@ -17,6 +18,7 @@ pub mod delta;
 pub mod document;
 pub mod event;
 pub mod frame;
+pub mod intervals;
 pub mod join_token;
 pub mod limits;
 pub mod metric;

@@ -38,3 +38,8 @@ pub const TEXT_CHARS: usize = 1_024;
 
 /// Labels kept of one container.
 pub const LABELS: usize = 64;
+
+/// Epochs that a hello may name: the agent's own, and those of earlier starts of which its spool
+/// still holds something. A day of an agent that crashes every two minutes; of more, the agent
+/// gives up the oldest.
+pub const HELD_EPOCHS: usize = 720;

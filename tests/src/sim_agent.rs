@@ -5,7 +5,7 @@ use crate::sim_net::SimNet;
 use anyhow::{Context, Result};
 use fleetlight_agent::identity::{Identity, NewKey, Store};
 use fleetlight_agent::inventory::Inventory;
-use fleetlight_agent::spool::{Payload, Spool};
+use fleetlight_agent::spool::{Bounds, Payload, Spool, disk};
 use fleetlight_agent::transport::clock::Clock;
 use fleetlight_agent::transport::{About, Link, Sockets, endpoint_config, run};
 use fleetlight_controller::ca::Authority;
@@ -109,11 +109,19 @@ pub struct Ways {
     /// The controller's time that an earlier session noted.
     pub noted_ms: i64,
     pub spool_bytes: usize,
+    /// Whether its spool is on disk.
+    pub on_disk: bool,
 }
 
 impl Default for Ways {
     fn default() -> Self {
-        Self { certificate_age_ms: 0, clock_offset_ms: 0, noted_ms: BEGAN_MS, spool_bytes: 64 * 1024 * 1024 }
+        Self {
+            certificate_age_ms: 0,
+            clock_offset_ms: 0,
+            noted_ms: BEGAN_MS,
+            spool_bytes: 64 * 1024 * 1024,
+            on_disk: false,
+        }
     }
 }
 
@@ -151,8 +159,13 @@ impl SimAgent {
         identity.save(folder.path())?;
         std::fs::write(folder.path().join("controller-time"), ways.noted_ms.to_string())?;
         let identity = Arc::new(Store::new(folder.path().to_owned(), identity));
-        let (spool, inventory, stop) =
-            (Spool::bounded(ways.spool_bytes), Inventory::default(), CancellationToken::new());
+        let spool = if ways.on_disk {
+            let disk = Arc::new(disk::Folder(folder.path().join("spool")));
+            Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64))
+        } else {
+            Spool::in_memory(ways.spool_bytes)
+        };
+        let (inventory, stop) = (Inventory::default(), CancellationToken::new());
         let link = Link {
             identity: Arc::clone(&identity),
             spool: spool.clone(),
@@ -192,7 +205,7 @@ impl SimAgent {
     /// Whether everything is acknowledged.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.spool.holds_below(u64::MAX)
+        self.spool.is_drained()
     }
 
     /// Stops as on SIGTERM.

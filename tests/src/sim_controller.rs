@@ -81,6 +81,15 @@ impl Memory {
         self.tables().revoked.insert(agent_id);
     }
 
+    /// Goes back to what was there when the first `batches` had been committed, as a restored backup does.
+    pub fn restore(&self, batches: usize) {
+        let mut tables = self.tables();
+        let kept: BTreeSet<(Uuid, u64)> =
+            tables.committed.iter().take(batches).map(|(epoch, seq, _)| (*epoch, *seq)).collect();
+        tables.committed.truncate(batches);
+        tables.ledger.retain(|(_, epoch, seq)| kept.contains(&(*epoch, *seq)));
+    }
+
     fn commit(&self, inbound: Inbound) -> Stored {
         let (epoch, first) = (inbound.epoch, inbound.seq);
         let last = if let Payload::Evicted { last } = inbound.payload { last } else { first };

@@ -6,6 +6,7 @@
 
 pub mod containers;
 pub mod gpu;
+pub(crate) mod health;
 pub mod host;
 pub mod mounts;
 pub mod names;

@@ -46,7 +46,7 @@ pub(super) async fn dial(link: &Link, number: u64) -> Result<Welcomed, DialError
         hostname: link.about.hostname.clone(),
         wall_ms: link.clock.wall_ms(),
         inventory: link.inventory.hashes(),
-        held_epochs: vec![link.spool.epoch()],
+        held_epochs: link.spool.held_epochs(),
     };
     let (answer, send, recv) = exchange(&connection, &identity, AgentControl::Hello(hello)).await?;
     let ControllerControl::Welcome(welcome) = answer else {

@@ -67,14 +67,14 @@ async fn listen(
 ) -> Ended {
     loop {
         match read(&mut recv).await {
-            Ok(ControllerControl::Ack(None, intervals)) => {
+            Ok(ControllerControl::Ack(epoch, intervals)) => {
+                // Without one, of this start's.
+                let epoch = epoch.unwrap_or_else(|| link.spool.epoch());
                 for (first, last) in intervals {
-                    link.spool.acked(first, last);
-                    in_flight.acked(first, last);
+                    link.spool.acked(epoch, first, last);
+                    in_flight.acked(epoch, first, last);
                 }
             }
-            // Of an epoch before this start, which this agent does not hold.
-            Ok(ControllerControl::Ack(..)) => {}
             Ok(ControllerControl::Superseded) => return Ended::Superseded,
             Ok(answer) => {
                 if answers.send(answer).await.is_err() {

@@ -48,11 +48,7 @@ impl Ended {
 pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, stop: &CancellationToken) -> Ended {
     let Welcomed { endpoint, connection, mut send, recv, welcome } = welcomed;
     let head = *link.spool.head().borrow();
-    for (epoch, intervals) in &welcome.stored {
-        if *epoch == link.spool.epoch() {
-            intervals.iter().for_each(|(first, last)| link.spool.acked(*first, *last));
-        }
-    }
+    link.spool.settle(&welcome.stored);
     push_documents(&link.inventory.documents(&welcome.wanted), &link.spool);
     let road = Road { connection: &connection, spool: &link.spool, in_flight, head };
     let ended = tokio::select! {

@@ -6,12 +6,13 @@
 use super::in_flight::InFlight;
 use super::session::Ended;
 use crate::limits::{REPLAY_BURST, REPLAY_PAUSE};
-use crate::spool::{Batch, Next, Payload, Spool};
+use crate::spool::{Batch, Next, Payload, Place, Reader, Spool};
 use fleetlight_protocol::delta::{DeltaError, Encoder};
 use fleetlight_protocol::frame::{self, FrameError};
 use fleetlight_protocol::uplink::{Begin, Class, Uplink};
 use quinn::{Connection, SendStream};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 /// Where lanes send from and to.
 #[derive(Clone, Copy)]
@@ -26,21 +27,22 @@ pub(super) struct Road<'a> {
 /// Sends one class until the connection ends. Replay goes at a bounded rate and ends when the
 /// history has been sent.
 pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
-    let mut lane = Lane { class, road, stream: None, encoder: Encoder::default() };
-    let (mut cursor, before) = match class {
-        Class::Live => (road.head.saturating_sub(1), u64::MAX),
-        Class::Replay => (0, road.head),
-        Class::Facts => (0, u64::MAX),
+    let (after, before) = match class {
+        Class::Live => (Place::own(road.head.saturating_sub(1)), Place::END),
+        Class::Replay => (Place::FIRST, Place::own(road.head)),
+        Class::Facts => (Place::FIRST, Place::END),
     };
+    let reader = road.spool.reader(class, after, before);
+    let mut lane = Lane { class, road, reader, stream: None, begun: None, encoder: Encoder::default() };
     let mut head = road.spool.head();
     let mut burst = 0;
     loop {
         head.borrow_and_update();
         loop {
-            road.in_flight.room().await;
-            match lane.send(cursor, before).await {
-                Ok(Some(sent)) => cursor = sent,
-                Ok(None) => break,
+            road.in_flight.room(class).await;
+            match lane.send().await {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(ended) => return ended,
             }
             burst += 1;
@@ -57,34 +59,37 @@ pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
 struct Lane<'a> {
     class: Class,
     road: Road<'a>,
+    reader: Reader,
     stream: Option<SendStream>,
+    /// The epoch that the stream's last begin named.
+    begun: Option<Uuid>,
     encoder: Encoder,
 }
 
 impl Lane<'_> {
-    /// Sends what comes next after `cursor`; returns the new cursor, or nothing if nothing is there.
-    async fn send(&mut self, cursor: u64, before: u64) -> Result<Option<u64>, Ended> {
-        let (first, last, frames) = match self.road.spool.next(self.class, cursor, before) {
-            Next::Nothing => return Ok(None),
-            Next::Evicted { first, last } => {
-                (first, last, self.frames(&Uplink::Evicted(first, last)).map_err(Unsendable::from))
+    /// Sends what comes next; false if nothing is there.
+    async fn send(&mut self) -> Result<bool, Ended> {
+        let (epoch, first, last, frames) = match self.reader.next().await {
+            Next::Nothing => return Ok(false),
+            Next::Evicted { epoch, first, last } => {
+                let frames = self.frames(epoch, &Uplink::Evicted(first, last)).map_err(Unsendable::from);
+                (epoch, first, last, frames)
             }
-            Next::Batch(batch) => (batch.seq, batch.seq, self.batch(&batch)),
+            Next::Batch(batch) => (batch.epoch, batch.seq, batch.seq, self.batch(&batch)),
         };
         let frames = match frames {
             Ok(frames) => frames,
             Err(error) => {
                 // A batch beyond the wire's bounds can never be sent; the gap is told instead.
                 tracing::error!(seq = first, %error, "a batch cannot be sent and is dropped; please report this");
-                self.encoder = Encoder::default();
-                self.stream = None;
-                self.frames(&Uplink::Evicted(first, last)).map_err(|error| Ended::Lost(error.to_string()))?
+                self.begun = None;
+                self.frames(epoch, &Uplink::Evicted(first, last)).map_err(|error| Ended::Lost(error.to_string()))?
             }
         };
         // Noted before it is written, so that its ack cannot come first.
-        self.road.in_flight.sent(first, last);
+        self.road.in_flight.sent(epoch, first, last);
         self.write(&frames).await?;
-        Ok(Some(last))
+        Ok(true)
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<Vec<u8>, Unsendable> {
@@ -93,28 +98,32 @@ impl Lane<'_> {
             Payload::Inventory(documents) => Uplink::Inventory(batch.seq, documents.to_vec()),
             Payload::Samples { at_ms, rows } => {
                 if self.encoder.is_full(rows.len()) {
-                    // The dictionary begins anew, and so does the stream's begin.
-                    self.encoder = Encoder::default();
-                    let mut frames = self.begin()?;
-                    let samples = self.encoder.encode(*at_ms, rows)?;
-                    frames.extend(frame::encode(&Uplink::Samples(batch.seq, samples))?);
-                    return Ok(frames);
+                    self.begun = None;
                 }
-                Uplink::Samples(batch.seq, self.encoder.encode(*at_ms, rows)?)
+                let mut frames = self.begin(batch.epoch)?;
+                let samples = self.encoder.encode(*at_ms, rows)?;
+                frames.extend(frame::encode(&Uplink::Samples(batch.seq, samples))?);
+                return Ok(frames);
             }
         };
-        Ok(self.frames(&message)?)
+        Ok(self.frames(batch.epoch, &message)?)
     }
 
-    /// The message's frame, after a begin if the stream is new: one write, so that it is one packet.
-    fn frames(&self, message: &Uplink) -> Result<Vec<u8>, FrameError> {
-        let mut frames = if self.stream.is_none() { self.begin()? } else { Vec::new() };
+    /// The message's frame, after a begin if one is due: one write, so that it is one packet.
+    fn frames(&mut self, epoch: Uuid, message: &Uplink) -> Result<Vec<u8>, FrameError> {
+        let mut frames = self.begin(epoch)?;
         frames.extend(frame::encode(message)?);
         Ok(frames)
     }
 
-    fn begin(&self) -> Result<Vec<u8>, FrameError> {
-        frame::encode(&Uplink::Begin(Begin { class: self.class, epoch: self.road.spool.epoch() }))
+    /// A begin, and with it a fresh dictionary, where the stream or the epoch is new.
+    fn begin(&mut self, epoch: Uuid) -> Result<Vec<u8>, FrameError> {
+        if self.begun == Some(epoch) {
+            return Ok(Vec::new());
+        }
+        self.begun = Some(epoch);
+        self.encoder = Encoder::default();
+        frame::encode(&Uplink::Begin(Begin { class: self.class, epoch }))
     }
 
     async fn write(&mut self, frames: &[u8]) -> Result<(), Ended> {

@@ -6,9 +6,9 @@
 //! each session ends with fewer gaps than it began with, and what was withheld comes with a later one.
 
 use super::flush::{Batch, Data, Outcome};
-use super::intervals::{IntervalSet, SEQ_MAX};
 use super::{Store, StoreError, doing};
 use crate::limits::LEDGER_INTERVALS;
+use fleetlight_protocol::intervals::{IntervalSet, SEQ_MAX};
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;

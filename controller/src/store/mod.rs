@@ -20,7 +20,6 @@ pub mod events;
 pub mod flush;
 mod grid;
 pub mod hosts;
-pub mod intervals;
 pub mod join_tokens;
 pub mod latest;
 mod ledger;

@@ -3,10 +3,10 @@
 use super::session::End;
 use super::tls::Presented;
 use super::{AgentRef, Directory, Intervals, control};
-use crate::limits::{CSR_BYTES, DIRECTORY_WAIT, HELD_EPOCHS, HELLO_VERSIONS, HELLO_WAIT};
+use crate::limits::{CSR_BYTES, DIRECTORY_WAIT, HELLO_VERSIONS, HELLO_WAIT};
 use fleetlight_protocol::VERSIONS;
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Hello, Refusal, RefusalCode};
-use fleetlight_protocol::limits::TEXT_CHARS;
+use fleetlight_protocol::limits::{HELD_EPOCHS, TEXT_CHARS};
 use fleetlight_protocol::samples::EntityKind;
 use quinn::{Connection, RecvStream, SendStream};
 use std::future::Future;

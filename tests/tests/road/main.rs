@@ -123,6 +123,32 @@ fn odd_steps(ticks: &[i64]) -> Vec<i64> {
     ticks.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| !(500..1_500).contains(step)).collect()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_killed_with_unsent_batches_sends_them_after_its_restart() {
+    let mut system = System::start("killed", &Options::default()).expect("controller");
+    let client = system.set_up().await.expect("setup link");
+    let mut agent = system.agent("here", &every_second()).expect("agent");
+    let id = host_id(&client, "here").await;
+    system.controller().expect("runs").kill().expect("killed");
+    let from_ms = now_ms();
+    tokio::time::sleep(6 * SECOND).await;
+    agent.process().expect("runs").kill().expect("killed");
+    let to_ms = now_ms();
+    agent.start().expect("starts again");
+    system.start_controller().expect("starts again");
+    let client = Client::new(&system.origin()).expect("client");
+    let login = serde_json::json!({ "name": "admin", "password": fleetlight_tests::system::PASSWORD });
+    client.post("login", &login).await.expect("the password was kept");
+    // The bucket of the kill's own second may be the next start's.
+    let (from_ms, to_ms) = (from_ms / 1_000 * 1_000 + 1_000, to_ms / 1_000 * 1_000);
+    let outage = format!("hosts/{id}/series?kind=host&metric=load1&from_ms={from_ms}&to_ms={to_ms}&buckets=600");
+    let ticks = ((to_ms - from_ms) / 1_000) as usize;
+    client
+        .wait(&outage, 20 * SECOND, |series| (points(series) >= ticks).then_some(()))
+        .await
+        .expect("every tick that the killed agent took is there");
+}
+
 fn points(series: &Value) -> usize {
     let points =
         |one: &Value| one["avg"].as_array().map_or(0, |values| values.iter().filter(|value| !value.is_null()).count());

@@ -129,6 +129,40 @@ async fn what_the_bound_forced_out_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_forced_out_during_a_session_is_told_in_it() {
+    let world = World::new(1);
+    let agent = world.agent_with(1, Ways { spool_bytes: 8_000, ..Ways::default() });
+    ticking(&agent, 5).await;
+    world.memory.stuck.store(true, Ordering::Relaxed);
+    for tick in 0..100 {
+        agent.tick(tick);
+    }
+    sleep(SECOND).await;
+    world.memory.stuck.store(false, Ordering::Relaxed);
+    until("everything acknowledged", 9 * SECOND, || agent.spool.is_drained()).await;
+    assert!(agent.spool.evicted_batches() > 0);
+    assert_eq!(world.connects(), 1, "no reconnect was needed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_restored_from_an_older_backup_gets_what_it_lacks_again() {
+    let World { net, memory, controller } = World::new(1);
+    let ways = Ways { on_disk: true, ..Ways::default() };
+    let agent = SimAgent::start(&net, 1, address(), &memory, ways).expect("an agent");
+    for minute in 0..3 {
+        agent.event(minute);
+        ticking(&agent, 60).await;
+    }
+    all_arrived(&agent, &memory).await;
+    controller.kill(&net).await;
+    memory.restore(40);
+    let _controller = SimController::start(&net, address(), &memory).expect("the controller again");
+    ticking(&agent, 20).await;
+    assert!(memory.tables().committed.len() > 180, "it was sent again");
+    all_arrived(&agent, &memory).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn wanted_inventory_follows_the_welcome() {
     let world = World::new(1);
     world.memory.tables().wanted = vec![EntityKind::Collector];
@@ -156,7 +190,7 @@ async fn a_stopping_agent_says_goodbye_after_its_last_batch() {
     let (spool, began) = (agent.spool.clone(), Instant::now());
     agent.stop().await.expect("stops");
     assert!(began.elapsed() <= Duration::from_millis(500), "{:?}", began.elapsed());
-    assert!(!spool.holds_below(u64::MAX), "the last batch was acknowledged");
+    assert!(spool.is_drained(), "the last batch was acknowledged");
     sleep(SECOND).await;
     let presence = world.controller.presence.lock().unwrap().clone();
     assert!(matches!(presence.last(), Some((_, Presence::Disconnected { goodbye: true, .. }))), "{presence:?}");

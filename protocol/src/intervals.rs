@@ -1,4 +1,4 @@
-//! Sets of sequence numbers as closed intervals: the arithmetic of the ledger, without SQL.
+//! Sets of sequence numbers as closed intervals: what the ledger and the spool reckon with.
 //!
 //! Invariant: intervals ascend and neither overlap nor touch, so that equal sets are equal values.
 
@@ -57,6 +57,72 @@ impl IntervalSet {
         let from = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
         let to = self.0.partition_point(|(begin, _)| *begin <= last.saturating_add(1));
         (from, to)
+    }
+
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        self.missing(number, number) == 0
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        other.0.iter().for_each(|(first, last)| self.insert(*first, *last));
+    }
+
+    /// Takes `first..=last` out.
+    pub fn remove(&mut self, first: u64, last: u64) {
+        let mut gone = Self::default();
+        gone.insert(first, last);
+        self.subtract(&gone);
+    }
+
+    /// Takes all of `other` out.
+    pub fn subtract(&mut self, other: &Self) {
+        let mut left = Vec::new();
+        for &(first, last) in &self.0 {
+            let mut from = first;
+            while from <= last {
+                let (covered, end) = other.next_in(from).unwrap_or((u64::MAX, u64::MAX));
+                if covered > from {
+                    left.push((from, last.min(covered - 1)));
+                }
+                from = end.saturating_add(1);
+                if covered > last {
+                    break;
+                }
+            }
+        }
+        self.0 = left;
+    }
+
+    /// The smallest number from `from` on that is in the set, and the end of its interval.
+    #[must_use]
+    pub fn next_in(&self, from: u64) -> Option<(u64, u64)> {
+        let at = self.0.partition_point(|(_, end)| *end < from);
+        self.0.get(at).map(|(begin, end)| ((*begin).max(from), *end))
+    }
+
+    /// The smallest number from `from` on that is in the set and not in `other`.
+    #[must_use]
+    pub fn next_without(&self, other: &Self, mut from: u64) -> Option<u64> {
+        loop {
+            let (number, _) = self.next_in(from)?;
+            match other.next_in(number) {
+                Some((covered, end)) if covered == number => from = end + 1,
+                _ => return Some(number),
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many numbers, not how many intervals.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
     }
 
     /// How many intervals, not how many numbers.

@@ -70,6 +70,22 @@ proptest! {
     }
 
     #[test]
+    fn sets_are_subtracted_and_searched_as_numbers_are(ones in vec((0..60_u64, 0..8_u64), 0..12), others in vec((0..60_u64, 0..8_u64), 0..12), from in 0..70_u64) {
+        let set = |parts: &[(u64, u64)]| {
+            let mut set = IntervalSet::default();
+            parts.iter().for_each(|(first, length)| set.insert(*first, first + length));
+            set
+        };
+        let (one, other) = (set(&ones), set(&others));
+        let mut left = one.clone();
+        left.subtract(&other);
+        let model: Vec<u64> = (0..80).filter(|number| one.contains(*number) && !other.contains(*number)).collect();
+        prop_assert_eq!((0..80).filter(|number| left.contains(*number)).collect::<Vec<_>>(), model.clone());
+        prop_assert_eq!(left.count(), model.len() as u64);
+        prop_assert_eq!(one.next_without(&other, from), model.into_iter().find(|number| *number >= from));
+    }
+
+    #[test]
     fn any_text_is_a_set_or_nothing(text in "[{}\\[\\](),0-9]{0,30}") {
         if let Some(set) = IntervalSet::from_multirange(&text) {
             prop_assert_eq!(IntervalSet::from_multirange(&set.to_multirange()), Some(set));

@@ -1,30 +1,34 @@
 use super::*;
+use crate::limits::SPOOL_GAPS;
 use fleetlight_protocol::samples::{CoreSample, Sample};
 use proptest::prelude::*;
 
-fn samples(at_ms: i64) -> Payload {
+pub(super) fn samples(at_ms: i64) -> Payload {
     Payload::Samples { at_ms, rows: vec![CoreSample { cpu_percent: Some(1.0) }.row("cpu0")].into() }
 }
 
-fn events() -> Payload {
+pub(super) fn events() -> Payload {
     Payload::Events(Vec::new().into())
 }
 
-fn all(spool: &Spool, class: Class) -> Vec<Next> {
-    let mut after = 0;
-    let mut found = Vec::new();
-    loop {
-        let next = spool.next(class, after, u64::MAX);
-        after = match &next {
-            Next::Batch(batch) => batch.seq,
-            Next::Evicted { last, .. } => *last,
-            Next::Nothing => return found,
-        };
-        found.push(next);
-    }
+pub(super) fn all(spool: &Spool, class: Class) -> Vec<Next> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let (mut reader, mut found) = (spool.reader(class, Place::FIRST, Place::END), Vec::new());
+    runtime.block_on(async {
+        loop {
+            match reader.next().await {
+                Next::Nothing => return found,
+                next => found.push(next),
+            }
+        }
+    })
 }
 
-fn numbers(found: &[Next]) -> Vec<u64> {
+fn gaps(spool: &Spool) -> Vec<(u64, u64)> {
+    spool.lock().index.epochs[&OWN].evicted.intervals().to_vec()
+}
+
+pub(super) fn numbers(found: &[Next]) -> Vec<u64> {
     found.iter().filter_map(|next| if let Next::Batch(batch) = next { Some(batch.seq) } else { None }).collect()
 }
 
@@ -43,49 +47,50 @@ fn lanes_share_one_sequence() {
 fn what_is_acked_is_gone_and_the_rest_stays() {
     let spool = Spool::default();
     (0..5).for_each(|tick| spool.push(samples(tick)));
-    spool.acked(2, 3);
+    spool.acked(spool.epoch(), 2, 3);
     assert_eq!(numbers(&all(&spool, Class::Replay)), [1, 4, 5]);
-    assert!(spool.holds_below(2));
-    spool.acked(1, 1);
-    assert!(!spool.holds_below(4));
+    assert!(!spool.is_drained());
+    spool.acked(spool.epoch(), 1, 5);
+    assert!(spool.is_drained());
 }
 
 #[test]
 fn samples_give_way_first_oldest_first_and_are_told() {
-    let room = cost(&samples(0)) * 3;
-    let spool = Spool::bounded(room);
+    let room = samples(0).cost() * 3;
+    let spool = Spool::in_memory(room);
     spool.push(events());
     (0..5).for_each(|tick| spool.push(samples(tick)));
     let facts = all(&spool, Class::Facts);
     assert_eq!(numbers(&facts), [1], "the event outlives samples");
-    assert_eq!(facts.last(), Some(&Next::Evicted { first: 2, last: 4 }));
+    let epoch = spool.epoch();
+    assert_eq!(facts.first(), Some(&Next::Evicted { epoch, first: 2, last: 4 }));
     assert_eq!(numbers(&all(&spool, Class::Live)), [5, 6]);
     assert_eq!(spool.evicted_batches(), 3);
-    spool.acked(2, 3);
-    assert_eq!(all(&spool, Class::Facts).last(), Some(&Next::Evicted { first: 4, last: 4 }));
+    spool.acked(spool.epoch(), 2, 3);
+    assert_eq!(all(&spool, Class::Facts).first(), Some(&Next::Evicted { epoch, first: 4, last: 4 }));
 }
 
 #[test]
 fn gaps_are_bounded_and_never_swallow_a_held_fact() {
-    let spool = Spool::bounded(1);
+    let spool = Spool::in_memory(1);
     for tick in 0..3_000 {
         spool.push(samples(tick));
         let head = *spool.head().borrow();
         if tick % 2 == 0 {
-            spool.acked(head - 1, head - 1);
+            spool.acked(spool.epoch(), head - 1, head - 1);
         }
     }
-    assert!(spool.lock().evicted.len() <= SPOOL_GAPS + 1);
+    assert!(gaps(&spool).len() <= SPOOL_GAPS + 1);
 
-    let spool = Spool::bounded(cost(&events()) * 3_000);
+    let spool = Spool::in_memory(events().cost() * 3_000);
     for tick in 0..2_500 {
         spool.push(samples(tick));
         spool.push(events());
     }
     let facts = numbers(&all(&spool, Class::Facts));
     assert!(facts.len() > 2_000, "events outlive samples");
-    for (first, last) in &spool.lock().evicted {
-        assert!(facts.iter().all(|seq| seq < first || seq > last));
+    for (first, last) in gaps(&spool) {
+        assert!(facts.iter().all(|seq| *seq < first || *seq > last));
     }
 }
 
@@ -95,13 +100,13 @@ proptest! {
         steps in proptest::collection::vec((any::<bool>(), 0..60_u64, 0..4_u64), 1..60),
         bound in 200..2_000_usize,
     ) {
-        let spool = Spool::bounded(bound);
+        let spool = Spool::in_memory(bound);
         let mut acked = std::collections::HashSet::new();
         for (is_event, first, length) in steps {
             spool.push(if is_event { events() } else { samples(0) });
             let head = *spool.head().borrow();
             let last = (first + length).min(head - 1);
-            spool.acked(first, last);
+            spool.acked(spool.epoch(), first, last);
             acked.extend(first..=last);
         }
         let head = *spool.head().borrow();
@@ -109,7 +114,7 @@ proptest! {
         for next in [all(&spool, Class::Live), all(&spool, Class::Facts)].concat() {
             let (first, last) = match next {
                 Next::Batch(batch) => (batch.seq, batch.seq),
-                Next::Evicted { first, last } => (first, last),
+                Next::Evicted { first, last, .. } => (first, last),
                 Next::Nothing => unreachable!(),
             };
             for seq in first..=last {

@@ -1,0 +1,309 @@
+//! Batches between the collectors and the controller's word that it has them: on disk, bounded.
+//!
+//! - [`Spool`]: takes batches in, gives them numbers, knows what the controller has.
+//! - `writer`: puts them into segment files; its own thread, so that no disk holds up a tick.
+//! - [`Reader`]: what one stream sends next. `memory`, `index`: what is known without reading.
+//! - `format`, `payload`: the bytes. `recovery`, `cursor`: what earlier starts left.
+//! - [`disk`]: the door to the file system.
+//!
+//! Invariants, each with a test of its name in `invariants.rs` or `memory_tests.rs`:
+//! 1. Numbers of an epoch rise by one and are never given twice; each start is a new epoch.
+//! 2. A batch is offered for sending once `write(2)` has put it into a segment file: kill -9 at any
+//!    instant leaves every batch that was offered there, exactly once.
+//! 3. A power cut costs at most the samples of one sync interval, and no fact that was synced, which
+//!    is asked for as soon as it is written.
+//! 4. A torn tail is cut; a damaged record costs that record, is counted, and is told as evicted.
+//! 5. A batch that the controller lacks goes only when the bound needs its room: acknowledged
+//!    segments first, then samples, then facts, oldest first; what goes is counted and told.
+//! 6. What the controller says it has is the truth: a controller that went back gets what it lacks
+//!    from acknowledged segments, and is told what is gone.
+//! 7. A disk that refuses or hangs stops nothing: batches go on from memory, bounded, the trouble is
+//!    said, and the disk is used again when it works.
+
+mod cursor;
+pub mod disk;
+mod format;
+mod index;
+mod memory;
+mod payload;
+mod reader;
+mod recovery;
+mod sync;
+mod thread;
+mod trouble;
+mod writer;
+
+pub use index::Place;
+pub use payload::Payload;
+pub use reader::{Batch, Next, Reader};
+pub use thread::Thread;
+pub use trouble::report;
+
+use crate::limits::{SEGMENT_BYTES, SPOOL_MEMORY_BYTES, SPOOL_STUCK};
+use disk::Disk;
+use fleetlight_protocol::uplink::Class;
+use index::{Index, OWN};
+use memory::Memory;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+use uuid::Uuid;
+use writer::Writer;
+
+/// How much the spool holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Of all segment files.
+    pub disk_bytes: u64,
+    pub segment_bytes: u64,
+    /// Of batches in memory that are not on disk.
+    pub memory_bytes: usize,
+}
+
+impl Bounds {
+    #[must_use]
+    pub fn of_disk(disk_bytes: u64) -> Self {
+        Self { disk_bytes, segment_bytes: SEGMENT_BYTES, memory_bytes: SPOOL_MEMORY_BYTES }
+    }
+}
+
+/// Shared between the batcher, which fills it, the transport, which empties it, and the writer.
+#[derive(Debug, Clone)]
+pub struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bounds: Bounds,
+    disk: Option<Arc<dyn Disk>>,
+    state: Mutex<State>,
+    /// The next number that is not offered yet.
+    head: watch::Sender<u64>,
+    trouble: watch::Sender<Option<String>>,
+    /// There is something to write, or it is time to stop.
+    work: Condvar,
+    /// Writes while a batch is taken in, where a test wants no thread.
+    inline: Option<Mutex<Writer>>,
+}
+
+#[derive(Debug)]
+struct State {
+    index: Index,
+    memory: Memory,
+    /// The number of the next batch.
+    next: u64,
+    /// All below are on disk, or will not be.
+    written: u64,
+    /// Since when the writer has not come on, while there is something to write.
+    waiting_since: Option<Instant>,
+    stopping: bool,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self::in_memory(SPOOL_MEMORY_BYTES)
+    }
+}
+
+impl Spool {
+    /// A spool without a disk that holds about `bytes`.
+    #[must_use]
+    pub fn in_memory(bytes: usize) -> Self {
+        let bounds = Bounds { disk_bytes: 0, segment_bytes: 0, memory_bytes: bytes };
+        Self::new(Index::new(Uuid::new_v4()), bounds, None, None, None)
+    }
+
+    /// A spool on `disk` whose thread has yet to be started; reads what earlier starts left there,
+    /// which may take a second, so not on an async worker. If it cannot, that is its trouble.
+    ///
+    /// # Errors
+    /// The host gives no thread.
+    pub fn open(disk: Arc<dyn Disk>, bounds: Bounds) -> io::Result<(Self, Thread)> {
+        let mut index = Index::new(Uuid::new_v4());
+        let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
+        let spool = Self::new(index, bounds, Some(disk), trouble, None);
+        let thread = Thread::start(&spool, writer)?;
+        Ok((spool, thread))
+    }
+
+    /// A spool on `disk` that writes and syncs within [`Spool::push`]: for tests.
+    #[must_use]
+    pub fn open_inline(disk: Arc<dyn Disk>, bounds: Bounds) -> Self {
+        let mut index = Index::new(Uuid::new_v4());
+        let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
+        Self::new(index, bounds, Some(disk), trouble, Some(Mutex::new(writer)))
+    }
+
+    fn new(
+        index: Index,
+        bounds: Bounds,
+        disk: Option<Arc<dyn Disk>>,
+        trouble: Option<String>,
+        inline: Option<Mutex<Writer>>,
+    ) -> Self {
+        let state =
+            State { index, memory: Memory::default(), next: 1, written: 1, waiting_since: None, stopping: false };
+        Self(Arc::new(Inner {
+            bounds,
+            disk,
+            state: Mutex::new(state),
+            head: watch::Sender::new(1),
+            trouble: watch::Sender::new(trouble),
+            work: Condvar::new(),
+            inline,
+        }))
+    }
+
+    /// The epoch that this start's numbers belong to.
+    #[must_use]
+    pub fn epoch(&self) -> Uuid {
+        self.lock().index.own
+    }
+
+    /// The next number to be offered for sending; changes when a batch is. Numbers begin at 1.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.0.head.subscribe()
+    }
+
+    /// Why batches are not on disk; changes when that does.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.0.trouble.subscribe()
+    }
+
+    /// Epochs of which something is held, this start's included.
+    #[must_use]
+    pub fn held_epochs(&self) -> Vec<Uuid> {
+        self.lock().index.held_epochs()
+    }
+
+    /// Takes a batch in and gives it a number. It is offered for sending once it is written.
+    pub fn push(&self, payload: Payload) {
+        let mut state = self.lock();
+        let seq = state.next;
+        state.next += 1;
+        state.memory.insert(seq, payload);
+        state.bound_memory(self.0.bounds.memory_bytes);
+        let waiting_since = *state.waiting_since.get_or_insert_with(Instant::now);
+        drop(state);
+        if let Some(writer) = &self.0.inline {
+            writer.lock().unwrap_or_else(PoisonError::into_inner).turn(self, Instant::now());
+        } else if self.0.disk.is_some() {
+            self.0.work.notify_all();
+            if waiting_since.elapsed() > SPOOL_STUCK {
+                self.say_trouble("a write does not come back: does its disk hang?");
+            }
+        }
+        self.offer();
+    }
+
+    /// What one stream sends: batches with `after < place < before` that the controller lacks.
+    #[must_use]
+    pub fn reader(&self, class: Class, after: Place, before: Place) -> Reader {
+        Reader::new(self.clone(), class, after, before)
+    }
+
+    /// The controller has `first` to `last` of an epoch.
+    pub fn acked(&self, epoch: Uuid, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(ordinal) = state.index.epoch_of(epoch) else { return };
+        state.index.acked(ordinal, first, last);
+        if ordinal == OWN {
+            state.memory.acked(first, last);
+        }
+    }
+
+    /// What the controller says it has of the epochs that the hello named; of one that is not
+    /// listed, nothing.
+    pub fn settle(&self, stored: &[(Uuid, Vec<(u64, u64)>)]) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let next = state.next;
+        let ordinals: Vec<(u32, Uuid)> =
+            state.index.epochs.iter().map(|(ordinal, epoch)| (*ordinal, epoch.id)).collect();
+        for (ordinal, id) in ordinals {
+            let intervals = stored.iter().find(|(epoch, _)| *epoch == id).map_or(&[][..], |(_, intervals)| intervals);
+            let mut held = fleetlight_protocol::intervals::IntervalSet::default();
+            if ordinal == OWN {
+                intervals.iter().for_each(|(first, last)| state.memory.acked(*first, *last));
+                held = state.memory.seqs();
+                if let Some(own) = state.index.epochs.get_mut(&OWN) {
+                    own.end = next;
+                }
+            }
+            state.index.settle(ordinal, recovery::set(intervals), &held);
+        }
+    }
+
+    /// Whether the controller has everything, and has been told of what it will never have.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let state = self.lock();
+        let mut lanes = [format::Lane::Samples, format::Lane::Facts].into_iter();
+        let on_disk = lanes.any(|lane| state.index.find(lane, Place::FIRST, Place::END).is_some());
+        !on_disk && state.memory.is_empty() && state.index.epochs.values().all(|epoch| epoch.evicted.is_empty())
+    }
+
+    /// Batches forced out since the start.
+    #[must_use]
+    pub fn evicted_batches(&self) -> u64 {
+        self.lock().index.evicted_batches
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offers what is written; without a disk, or while it is in trouble, all that was taken in.
+    fn offer(&self) {
+        let in_memory = self.0.disk.is_none() || self.0.trouble.borrow().is_some();
+        let state = self.lock();
+        let offered = if in_memory { state.next } else { state.written };
+        drop(state);
+        self.0.head.send_if_modified(|head| {
+            let rises = offered > *head;
+            *head = offered.max(*head);
+            rises
+        });
+    }
+
+    fn say_trouble(&self, why: &str) {
+        let Some(disk) = &self.0.disk else { return };
+        let why = format!("the spool in {} takes nothing: {why}", disk.place());
+        self.0.trouble.send_if_modified(|said| {
+            let news = said.is_none();
+            if news {
+                *said = Some(why);
+            }
+            news
+        });
+    }
+
+    fn end_trouble(&self) {
+        self.0.trouble.send_if_modified(|said| said.take().is_some());
+    }
+}
+
+impl State {
+    fn bound_memory(&mut self, bound: usize) {
+        let evicted = self.memory.evict(bound);
+        if !evicted.is_empty() {
+            self.index.evict(OWN, &evicted);
+            let memory = &self.memory;
+            self.index.merge_gaps(OWN, |first, last| memory.holds(first, last));
+        }
+    }
+}
+
+#[cfg(test)]
+mod figure;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
+mod sim_disk;

@@ -1,0 +1,60 @@
+//! The writer's thread and the syncer's.
+
+use super::Spool;
+use super::sync::Syncer;
+use super::writer::Writer;
+use crate::limits::SPOOL_STOP_WAIT;
+use std::io;
+use std::sync::PoisonError;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// The writer's buffers are on the heap; its calls are few and shallow.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Threads that write for a spool until they are stopped.
+#[derive(Debug)]
+pub struct Thread {
+    spool: Spool,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Thread {
+    pub(super) fn start(spool: &Spool, mut writer: Writer) -> io::Result<Self> {
+        let (syncer, serve) = Syncer::thread();
+        let named = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES);
+        let syncing = named("spool-sync").spawn(serve)?;
+        writer.syncer = syncer;
+        let (end, ended) = oneshot::channel();
+        let writing = spool.clone();
+        named("spool").spawn(move || {
+            run(&mut writer, &writing);
+            // The syncer ends when nobody can ask it any more.
+            drop(writer);
+            let _ = syncing.join();
+            let _ = end.send(());
+        })?;
+        Ok(Self { spool: spool.clone(), ended })
+    }
+
+    /// Has the last batches written and synced, within [`SPOOL_STOP_WAIT`].
+    pub async fn stop(self) {
+        self.spool.lock().stopping = true;
+        self.spool.0.work.notify_all();
+        if tokio::time::timeout(SPOOL_STOP_WAIT, self.ended).await.is_err() {
+            tracing::warn!("the spool's disk does not take the last batches in time");
+        }
+    }
+}
+
+fn run(writer: &mut Writer, spool: &Spool) {
+    loop {
+        let wait = writer.turn(spool, Instant::now());
+        let retrying = writer.is_waiting();
+        let idle = |state: &mut super::State| !state.stopping && (retrying || state.written >= state.next);
+        let woken = spool.0.work.wait_timeout_while(spool.lock(), wait, idle);
+        if woken.unwrap_or_else(PoisonError::into_inner).0.stopping {
+            return writer.finish(spool, Instant::now());
+        }
+    }
+}
