@@ -1,13 +1,8 @@
 //! Text of containers on its way off the host: any bytes are made plain and masked.
 #![no_main]
 
-use fleetlight_fuzz::seed;
+use fleetlight_fuzz::{mask, seed};
 use libfuzzer_sys::fuzz_target;
-
-// The module by itself: the agent's crate brings a hundred others, which need no fuzzing here.
-#[path = "../../agent/src/mask/mod.rs"]
-#[allow(dead_code)]
-mod mask;
 
 /// Nothing else may stand where this stood.
 const SECRET: &str = "Zq7Wn4Xk2Vb9Lm5T";

@@ -1,13 +1,8 @@
 //! The list of mounts: the kernel's, but its names are whatever somebody called a folder or a share.
 #![no_main]
 
-use fleetlight_fuzz::seed;
+use fleetlight_fuzz::{mountinfo, seed};
 use libfuzzer_sys::fuzz_target;
-
-// The module by itself: the agent's crate brings a hundred others, which need no fuzzing here.
-#[path = "../../agent/src/collectors/mounts/mountinfo.rs"]
-#[allow(dead_code)]
-mod mountinfo;
 
 fuzz_target!(init: seed([SEED.to_vec()]), |data: &[u8]| {
     let lines = data.split(|byte| *byte == b'\n').count();

@@ -3,6 +3,54 @@
 //! Seeds are made by the targets themselves when `FLEETLIGHT_FUZZ_SEEDS` names a folder, so that
 //! they always speak the present wire format and nothing binary is committed.
 
+// The agent's decoders by themselves, by path: its crate brings a hundred others, which need no
+// fuzzing here. They stand side by side, and find what they share where they look for it.
+#[path = "../../agent/src/docker/answer.rs"]
+pub mod answer;
+#[path = "../../agent/src/collectors/containers/cgroup.rs"]
+pub mod cgroup;
+#[path = "../../agent/src/collectors/containers/netdev.rs"]
+pub mod container_netdev;
+#[path = "../../agent/src/collectors/host/diskstats.rs"]
+pub mod diskstats;
+#[path = "../../agent/src/docker/id.rs"]
+pub mod id;
+#[path = "../../agent/src/limits.rs"]
+pub mod limits;
+#[path = "../../agent/src/collectors/host/loadavg.rs"]
+pub mod loadavg;
+#[path = "../../agent/src/mask/mod.rs"]
+pub mod mask;
+#[path = "../../agent/src/collectors/host/meminfo.rs"]
+pub mod meminfo;
+#[path = "../../agent/src/docker/misread.rs"]
+pub mod misread;
+#[path = "../../agent/src/workers/mounts/messages.rs"]
+pub mod mount_messages;
+#[path = "../../agent/src/collectors/mounts/mountinfo.rs"]
+pub mod mountinfo;
+#[path = "../../agent/src/collectors/host/netdev.rs"]
+pub mod netdev;
+#[path = "../../agent/src/workers/nvml/messages.rs"]
+pub mod nvml_messages;
+#[path = "../../agent/src/collectors/host/pressure.rs"]
+pub mod pressure;
+#[path = "../../agent/src/collectors/procfile.rs"]
+pub mod procfile;
+#[path = "../../agent/src/collectors/host/rates.rs"]
+pub mod rates;
+#[path = "../../agent/src/collectors/host/stat.rs"]
+pub mod stat;
+#[path = "../../agent/src/workers/message.rs"]
+pub mod worker_message;
+
+pub use answer::Inspection;
+pub use id::{ContainerId, ImageId};
+
+pub mod collectors {
+    pub use crate::procfile;
+}
+
 use fleetlight_protocol::frame::{self, FrameError, HEAD_BYTES, Head};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;

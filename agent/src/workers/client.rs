@@ -1,6 +1,6 @@
 //! The parent's side.
 
-use super::Numbered;
+use super::message;
 use crate::limits::{WORKER_BACKOFF, WORKER_MESSAGE_BYTES};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
@@ -82,8 +82,7 @@ impl Worker {
         let deadline = Instant::now() + within;
         self.number += 1;
         let number = self.number;
-        let bytes = rmp_serde::to_vec_named(&Numbered(number, question))
-            .map_err(|error| WorkerError::Ended(error.to_string()))?;
+        let bytes = message::write(number, question).map_err(|error| WorkerError::Ended(error.to_string()))?;
         if self.running.as_ref().is_some_and(|running| running.torn) {
             self.restart().await?;
         }
@@ -170,12 +169,8 @@ impl Running {
         self.torn = false;
         loop {
             let answer = self.receive().await?;
-            // The number is read by itself: an older answer may be of another shape.
-            let Numbered(echoed, _) =
-                rmp_serde::from_slice::<Numbered<serde::de::IgnoredAny>>(&answer).map_err(|error| error.to_string())?;
-            if echoed == number {
-                let Numbered(_, answer) = rmp_serde::from_slice(&answer).map_err(|error| error.to_string())?;
-                return Ok(answer);
+            if message::number(&answer).map_err(|error| error.to_string())? == number {
+                return message::read(&answer).map(|(_, answer)| answer).map_err(|error| error.to_string());
             }
         }
     }

@@ -9,15 +9,10 @@
 //! that a stuck source costs one process at most; a child ends when its parent does.
 
 mod client;
+mod message;
 pub mod mounts;
 pub mod nvml;
 mod server;
 
 pub use client::{Worker, WorkerError};
 pub use server::serve;
-
-use serde::{Deserialize, Serialize};
-
-/// A question or an answer with its number.
-#[derive(Debug, Serialize, Deserialize)]
-struct Numbered<T>(u64, T);

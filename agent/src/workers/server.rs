@@ -1,6 +1,6 @@
 //! The child's side: blocking, no runtime, small.
 
-use super::Numbered;
+use super::message;
 use crate::limits::WORKER_MESSAGE_BYTES;
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, ErrorKind, Read, Write};
@@ -37,8 +37,8 @@ fn exchange<Q: DeserializeOwned, A: Serialize>(
     }
     let mut question = vec![0; length];
     input.read_exact(&mut question)?;
-    let Numbered(number, question) = rmp_serde::from_slice(&question).map_err(io::Error::other)?;
-    let answer = rmp_serde::to_vec_named(&Numbered(number, answer(question))).map_err(io::Error::other)?;
+    let (number, question) = message::read(&question).map_err(io::Error::other)?;
+    let answer = message::write(number, &answer(question)).map_err(io::Error::other)?;
     output.write_all(&(answer.len() as u32).to_be_bytes())?;
     output.write_all(&answer)?;
     output.flush()
