@@ -14,6 +14,9 @@ shift || true
 readonly MEMORY_MIB=512
 # A frame at its bound is 256 KiB, but what breaks a decoder is short.
 readonly INPUT_BYTES=16384
+# A target is one thread.
+AT_A_TIME=$(nproc)
+readonly AT_A_TIME
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 out=target/fuzz
@@ -41,24 +44,41 @@ else
   mapfile -t targets < <(sed -n 's|^path = "fuzz_targets/\(.*\)\.rs"|\1|p' fuzz/Cargo.toml)
 fi
 
-findings=0
-for target in "${targets[@]}"; do
-  binary=$out/$host/release/$target
-  corpus=$out/corpus/$target
-  log=$out/$target.log
-  mkdir -p "$corpus" "$out/seeds/$target"
-  if FLEETLIGHT_FUZZ_SEEDS=$out/seeds/$target "$binary" "$corpus" "$out/seeds/$target" \
-      -max_total_time="$seconds" -rss_limit_mb=$MEMORY_MIB -max_len=$INPUT_BYTES -timeout=5 \
-      -artifact_prefix="$out/findings/$target-" -print_final_stats=1 >"$log" 2>&1; then
+# run TARGET: says what it did; fails on a finding.
+run() {
+  local target=$1
+  local binary=$out/$host/release/$target corpus=$out/corpus/$target seeds=$out/seeds/$target log=$out/$target.log
+  mkdir -p "$corpus" "$seeds"
+  if FLEETLIGHT_FUZZ_SEEDS=$seeds "$binary" "$corpus" "$seeds" \
+    -max_total_time="$seconds" -rss_limit_mb=$MEMORY_MIB -max_len=$INPUT_BYTES -timeout=5 \
+    -artifact_prefix="$out/findings/$target-" -print_final_stats=1 >"$log" 2>&1; then
+    local coverage runs
     coverage=$(grep -o 'cov: [0-9]* ft: [0-9]* corp: [0-9]*' "$log" | tail -1)
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     echo "fuzz: $target: $runs inputs in ${seconds} s, $coverage"
   else
-    findings=$((findings + 1))
-    echo "fuzz: $target: FINDING; the end of $log:" >&2
-    tail -n 25 "$log" >&2
-    echo "fuzz: run it again with: $binary $out/findings/$target-…" >&2
+    {
+      echo "fuzz: $target: FINDING; the end of $log:"
+      tail -n 25 "$log"
+      echo "fuzz: run it again with: $binary $out/findings/$target-…"
+    } >&2
+    return 1
   fi
+}
+
+findings=0
+running=0
+for target in "${targets[@]}"; do
+  if [ "$running" -ge "$AT_A_TIME" ]; then
+    wait -n || findings=$((findings + 1))
+    running=$((running - 1))
+  fi
+  run "$target" &
+  running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+  wait -n || findings=$((findings + 1))
+  running=$((running - 1))
 done
 echo "fuzz: $((${#targets[@]} - findings)) targets passed, $findings failed"
 [ "$findings" -eq 0 ]

@@ -294,9 +294,10 @@ pub const DOCKER_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Du
 /// containers does not make it breathless at start.
 pub const DOCKER_QUESTIONS: usize = 8;
 
-/// The longest that the news of a death waits for the last log lines; then it goes without. Half of
-/// the 300 ms that a death may take to a browser.
-pub const LAST_LINES_WAIT: Duration = Duration::from_millis(150);
+/// The longest that the news of a death waits for the last log lines; then it goes without. Docker
+/// gives them within milliseconds; on a breathless host they are worth half of the 2 s within which
+/// a death is to be seen.
+pub const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// Containers of one host that are looked at: several times the largest that we know of. More are
 /// left out.
