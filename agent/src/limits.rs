@@ -328,6 +328,10 @@ pub const CGROUP_FILE_BYTES: usize = 32 * 1024;
 /// happened that would change it. Shorter than the default tick: at 5 s every file is read.
 pub const CGROUP_TRUST: Duration = Duration::from_millis(4_500);
 
+/// While the memory of a container moves by less, what part of it is cache is not asked anew: what
+/// has become cache since then counts as used, for no longer than [`CGROUP_TRUST`].
+pub const MEMORY_STEADY_BYTES: u64 = 1024 * 1024;
+
 /// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
 /// window.
 pub const DEATHS: usize = 256;

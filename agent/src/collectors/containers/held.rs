@@ -9,11 +9,12 @@
 //!
 //! With a tick a second these reads are most of what the agent costs. So files that say nothing (no
 //! limit to be throttled by, I/O that this kernel does not count), and levels of a container that
-//! has not run since they were read, are read every [`CGROUP_TRUST`] only.
+//! has not run since they were read, are read every [`CGROUP_TRUST`] only. So is `memory.stat`, the
+//! dearest of them, while the memory in use stays within [`MEMORY_STEADY_BYTES`] of what it was.
 
 use super::cgroup::{self, Hierarchies, Io};
 use super::netdev::{self, Traffic};
-use crate::limits::{CGROUP_FILE_BYTES, CGROUP_TRUST};
+use crate::limits::{CGROUP_FILE_BYTES, CGROUP_TRUST, MEMORY_STEADY_BYTES};
 use fleetlight_protocol::samples::ContainerSample;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
@@ -42,7 +43,11 @@ enum Kind {
 impl Kind {
     /// Whether it changes only while the container runs, but for what the kernel reclaims.
     fn follows_cpu(self) -> bool {
-        matches!(self, Self::CpuStat | Self::MemoryUsage | Self::MemoryStat | Self::MemoryStatUnified | Self::Pids)
+        self.is_memory_stat() || matches!(self, Self::CpuStat | Self::MemoryUsage | Self::Pids)
+    }
+
+    fn is_memory_stat(self) -> bool {
+        matches!(self, Self::MemoryStat | Self::MemoryStatUnified)
     }
 }
 
@@ -95,11 +100,11 @@ struct Source {
 }
 
 impl Source {
-    /// Whether what it said last still holds.
-    fn rests(&self, now: Instant, idle: bool) -> bool {
-        self.read.is_some_and(|(at, silent)| {
-            (silent || idle && self.kind.follows_cpu()) && now.duration_since(at) < CGROUP_TRUST
-        })
+    /// Whether what it said last still holds: of a container that has not run, or whose memory has
+    /// not moved.
+    fn rests(&self, now: Instant, idle: bool, steady: bool) -> bool {
+        let unmoved = idle && self.kind.follows_cpu() || steady && self.kind.is_memory_stat();
+        self.read.is_some_and(|(at, silent)| (silent || unmoved) && now.duration_since(at) < CGROUP_TRUST)
     }
 }
 
@@ -110,6 +115,8 @@ pub struct Held {
     /// `net` of its first process's folder; `None` if the network is not its own.
     network: Option<OwnedFd>,
     before: Option<(Instant, Counters)>,
+    /// Memory in use when `memory.stat` was read.
+    stat_at: Option<u64>,
 }
 
 impl Held {
@@ -130,7 +137,7 @@ impl Held {
         };
         let sources: Vec<_> = FILES.iter().filter_map(|choices| choices.iter().find_map(open)).collect();
         let network = own_network.then(|| rustix::fs::openat(&process, "net", folder, Mode::empty()).ok()).flatten();
-        (!sources.is_empty()).then_some(Self { sources, network, before: None })
+        (!sources.is_empty()).then_some(Self { sources, network, before: None, stat_at: None })
     }
 
     /// Reads everything once. `None`: the container is gone.
@@ -140,7 +147,7 @@ impl Held {
         let mut counters = Counters::default();
         for source in &mut self.sources {
             let idle = counters.cpu_nanoseconds.is_some() && counters.cpu_nanoseconds == last.cpu_nanoseconds;
-            if source.rests(now, idle) {
+            if source.rests(now, idle, counters.is_near(self.stat_at)) {
                 counters.keep(source.kind, &last);
                 continue;
             }
@@ -151,6 +158,9 @@ impl Held {
                 Err(_) => {}
             }
             source.read = Some((now, counters.silent(source.kind)));
+            if source.kind.is_memory_stat() {
+                self.stat_at = counters.memory_usage;
+            }
         }
         counters.traffic = self.network.as_ref().and_then(|network| traffic(network, &mut buffer.0));
         let before = self.before.replace((now, counters));
@@ -234,6 +244,11 @@ impl Counters {
             Kind::Blkio => self.io.is_none(),
             _ => false,
         }
+    }
+
+    /// Whether about as much memory is in use as then.
+    fn is_near(&self, then: Option<u64>) -> bool {
+        self.memory_usage.zip(then).is_some_and(|(now, then)| now.abs_diff(then) < MEMORY_STEADY_BYTES)
     }
 
     fn take_periods(&mut self, text: &[u8]) {

@@ -131,10 +131,36 @@ fn what_rests_is_read_again_after_a_while() {
     let (now, later) = (Instant::now(), Instant::now() + CGROUP_TRUST * 2);
     held.read(&mut Buffer::default()).expect("lives");
     let rest =
-        |held: &Held, at, idle| -> Vec<bool> { held.sources.iter().map(|source| source.rests(at, idle)).collect() };
-    assert_eq!(rest(&held, now, true), [false, true, true, true, true, true], "all but the CPU time");
-    assert_eq!(rest(&held, now, false), [false, false, false, false, true, false], "I/O is not counted here");
-    assert_eq!(rest(&held, later, true), [false; 6]);
+        |at, idle, steady| -> Vec<bool> { held.sources.iter().map(|source| source.rests(at, idle, steady)).collect() };
+    assert_eq!(rest(now, true, false), [false, true, true, true, true, true], "all but the CPU time");
+    assert_eq!(
+        rest(now, false, true),
+        [false, false, false, true, true, false],
+        "memory.stat; I/O is not counted here"
+    );
+    assert_eq!(rest(now, false, false), [false, false, false, false, true, false], "I/O is not counted here");
+    assert_eq!(rest(later, true, true), [false; 6]);
+}
+
+#[test]
+fn memory_that_moves_is_divided_anew() {
+    let tree = Tree::new(V1);
+    let mut held = tree.open(true).expect("opens");
+    let mut buffer = Buffer::default();
+    held.read(&mut buffer).expect("lives");
+    let mut read_at = |usage: u64| {
+        tree.write("sys/fs/cgroup/cpu,cpuacct/docker/ID/cpuacct.usage", &format!("{usage}\n"));
+        tree.write("sys/fs/cgroup/memory/docker/ID/memory.usage_in_bytes", &format!("{usage}\n"));
+        tree.write("sys/fs/cgroup/memory/docker/ID/memory.stat", "total_cache 7\ntotal_inactive_file 500\n");
+        held.read(&mut buffer).expect("lives")
+    };
+    let near = read_at(712_704 + MEMORY_STEADY_BYTES - 1);
+    assert_eq!(near.memory_used_bytes, Some((712_704 + MEMORY_STEADY_BYTES - 1 - 100_000) as f64));
+    let far = read_at(712_704 + MEMORY_STEADY_BYTES);
+    assert_eq!(
+        (far.memory_used_bytes, far.memory_cache_bytes),
+        (Some((712_204 + MEMORY_STEADY_BYTES) as f64), Some(7.0))
+    );
 }
 
 #[test]
