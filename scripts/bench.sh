@@ -9,10 +9,11 @@ for program in dockerd docker prometheus-node-exporter; do
         exit 1
     }
 done
+readonly built=${CARGO_TARGET_DIR:-target}/release
 # The agent as it ships: with its own features only.
 cargo build --release --locked -p fleetlight-agent
-cp ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped
+cp "$built/fleetlight-agent" "$built/fleetlight-agent.shipped"
 cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
-mv ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent.shipped ${CARGO_TARGET_DIR:-target}/release/fleetlight-agent
-${CARGO_TARGET_DIR:-target}/release/storage
-exec ${CARGO_TARGET_DIR:-target}/release/bench
+mv "$built/fleetlight-agent.shipped" "$built/fleetlight-agent"
+"$built/bench"
+exec "$built/storage"
