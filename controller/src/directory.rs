@@ -2,8 +2,9 @@
 //!
 //! Every connect is looked up in the database. While that is away, an agent that it knew within the
 //! last [`REMEMBER_FOR`] is let in by what was answered then, so that the live view goes on; it
-//! is told that nothing is stored, sends again what was not acked, and the ledger sorts it out. Whoever
-//! is revoked here is forgotten at once. Nobody enrols or renews without the database.
+//! is told nothing of what is stored, sends again what was not acked, and the ledger sorts it out. That must have
+//! been said once since this start: a restored database may lack what agents know as acked. Whoever is revoked
+//! here is forgotten at once. Nobody enrols or renews without the database.
 
 use crate::ca::{Authority, CaError};
 use crate::limits::{DATABASE_ANSWER_WAIT, REMEMBER_FOR, REMEMBERED};
@@ -14,7 +15,7 @@ use crate::store::{Store, StoreError};
 use crate::transport::{AgentRef, Authorised, Directory, Intervals, Registry, WallClock};
 use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Enrolled, Refusal, RefusalCode};
 use fleetlight_protocol::samples::EntityKind;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ pub struct StoreDirectory {
     /// `host:port` of the session listener, as agents reach it.
     session_endpoint: String,
     remembered: Mutex<HashMap<[u8; 32], (Authorised, Instant)>>,
+    /// Agents that were told since this start what is stored of them.
+    told: Mutex<HashSet<Uuid>>,
 }
 
 impl std::fmt::Debug for StoreDirectory {
@@ -50,7 +53,15 @@ impl StoreDirectory {
         clock: WallClock,
         session_endpoint: String,
     ) -> Self {
-        Self { store, authority, sessions, clock, session_endpoint, remembered: Mutex::default() }
+        Self {
+            store,
+            authority,
+            sessions,
+            clock,
+            session_endpoint,
+            remembered: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// Forgets an agent and ends its session.
@@ -140,10 +151,18 @@ impl Directory for StoreDirectory {
     }
 
     async fn stored(&self, agent: AgentRef, epochs: Vec<Uuid>) -> Result<Vec<(Uuid, Intervals)>, Refusal> {
-        match answered(self.store.stored(agent.host_id, agent.agent_id, &epochs)).await {
-            Ok(stored) => Ok(stored.into_iter().map(|(epoch, set)| (epoch, set.intervals().to_vec())).collect()),
-            // Who came this far was authorised, from memory if need be.
-            Err(_) => Ok(Vec::new()),
+        match answered(self.store.stored(agent.host_id, &epochs)).await {
+            Ok(stored) => {
+                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.len() < REMEMBERED {
+                    told.insert(agent.agent_id);
+                }
+                Ok(stored.into_iter().map(|(epoch, set)| (epoch, set.intervals().to_vec())).collect())
+            }
+            Err(_) if self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(&agent.agent_id) => {
+                Ok(Vec::new())
+            }
+            Err(unavailable) => Err(unavailable),
         }
     }
 

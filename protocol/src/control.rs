@@ -107,7 +107,8 @@ pub struct Welcome {
     pub version: u16,
     pub controller_version: String,
     pub wall_ms: i64,
-    /// What is already stored, per epoch of [`Hello::held_epochs`]: closed intervals.
+    /// What is already stored, per epoch of [`Hello::held_epochs`]: closed intervals. An epoch that is not
+    /// listed could not be looked up: the agent goes by what was acknowledged.
     pub stored: Vec<(Uuid, Vec<(u64, u64)>)>,
     /// Kinds whose documents the controller lacks or holds differently.
     pub wanted: Vec<EntityKind>,

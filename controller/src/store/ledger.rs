@@ -1,5 +1,8 @@
 //! What need not come again of each agent's sequence: stored, or known never to come.
 //!
+//! A sequence is known by its host and epoch, not by the key that it comes with: an agent that is enrolled again
+//! sends what it holds with a new key, and what was stored before stays stored once.
+//!
 //! One set for both, since they alternate: samples that an agent's bound forced out, between facts that it
 //! kept. At most [`LEDGER_INTERVALS`] intervals: a full set takes what lies at the edge of one, and withholds
 //! the rest. Whatever order an agent sends in, the number beside an interval comes at some time, so that
@@ -13,8 +16,8 @@ use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Whose sequence: host, agent, epoch. Locked in this order, so that two flushes never wait for each other.
-type Key = (i32, Uuid, Uuid);
+/// Whose sequence: host, epoch. Locked in this order, so that two flushes never wait for each other.
+type Key = (i32, Uuid);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -33,35 +36,33 @@ impl Ledger {
     /// Locks the rows of all sequences that `batches` belong to; missing ones are made.
     pub async fn lock(connection: &mut PgConnection, batches: &[Batch], now_ms: i64) -> Result<Self, StoreError> {
         let mut rows: BTreeMap<Key, Entry> = batches.iter().map(|batch| (key(batch), Entry::default())).collect();
-        let (hosts, agents, epochs) = columns(rows.keys());
+        let (hosts, epochs) = columns(rows.keys());
         sqlx::query(
-            "insert into ledger (host_id, agent_id, epoch, first_at, updated_at)
-             select host_id, agent_id, epoch, time_of($4), time_of($4)
-             from unnest($1::int[], $2::uuid[], $3::uuid[]) as wanted (host_id, agent_id, epoch)
+            "insert into ledger (host_id, epoch, first_at, updated_at)
+             select host_id, epoch, time_of($3), time_of($3)
+             from unnest($1::int[], $2::uuid[]) as wanted (host_id, epoch)
              on conflict do nothing",
         )
         .bind(&hosts)
-        .bind(&agents)
         .bind(&epochs)
         .bind(now_ms)
         .execute(&mut *connection)
         .await
         .map_err(doing("opening the ledger"))?;
         let held = sqlx::query(
-            "select host_id, agent_id, epoch, seqs::text, live_at is not null
-             from ledger join unnest($1::int[], $2::uuid[], $3::uuid[]) as wanted (host_id, agent_id, epoch)
-             using (host_id, agent_id, epoch)
-             order by host_id, agent_id, epoch for update of ledger",
+            "select host_id, epoch, seqs::text, live_at is not null
+             from ledger join unnest($1::int[], $2::uuid[]) as wanted (host_id, epoch)
+             using (host_id, epoch)
+             order by host_id, epoch for update of ledger",
         )
         .bind(&hosts)
-        .bind(&agents)
         .bind(&epochs)
         .fetch_all(connection)
         .await
         .map_err(doing("reading the ledger"))?;
         for row in held {
-            let entry = Entry { seqs: set(row.get(3))?, live: row.get(4), ..Entry::default() };
-            rows.insert((row.get(0), row.get(1), row.get(2)), entry);
+            let entry = Entry { seqs: set(row.get(2))?, live: row.get(3), ..Entry::default() };
+            rows.insert((row.get(0), row.get(1)), entry);
         }
         Ok(Self(rows))
     }
@@ -88,18 +89,17 @@ impl Ledger {
     }
 
     pub async fn save(&self, connection: &mut PgConnection, now_ms: i64) -> Result<(), StoreError> {
-        let (hosts, agents, epochs) = columns(self.0.keys());
+        let (hosts, epochs) = columns(self.0.keys());
         let seqs: Vec<String> = self.0.values().map(|row| row.seqs.to_multirange()).collect();
         let live: Vec<bool> = self.0.values().map(|row| row.live).collect();
         sqlx::query(
             "update ledger set seqs = new.seqs::int8multirange,
-             updated_at = time_of($6), live_at = case when new.live then coalesce(live_at, time_of($6)) end
-             from unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::bool[])
-             as new (host_id, agent_id, epoch, seqs, live)
-             where (ledger.host_id, ledger.agent_id, ledger.epoch) = (new.host_id, new.agent_id, new.epoch)",
+             updated_at = time_of($5), live_at = case when new.live then coalesce(live_at, time_of($5)) end
+             from unnest($1::int[], $2::uuid[], $3::text[], $4::bool[])
+             as new (host_id, epoch, seqs, live)
+             where (ledger.host_id, ledger.epoch) = (new.host_id, new.epoch)",
         )
         .bind(hosts)
-        .bind(agents)
         .bind(epochs)
         .bind(seqs)
         .bind(live)
@@ -133,21 +133,16 @@ impl Entry {
 }
 
 impl Store {
-    /// What the agent need not send again of these epochs: stored, or known never to come.
+    /// What a host's agent need not send again of each of these epochs: stored, or known never to come.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn stored(
-        &self,
-        host_id: i32,
-        agent_id: Uuid,
-        epochs: &[Uuid],
-    ) -> Result<Vec<(Uuid, IntervalSet)>, StoreError> {
+    pub async fn stored(&self, host_id: i32, epochs: &[Uuid]) -> Result<Vec<(Uuid, IntervalSet)>, StoreError> {
         let rows = sqlx::query(
-            "select epoch, seqs::text from ledger where host_id = $1 and agent_id = $2 and epoch = any($3)",
+            "select wanted.epoch, coalesce(seqs::text, '{}') from unnest($2::uuid[]) as wanted (epoch)
+             left join ledger on ledger.host_id = $1 and ledger.epoch = wanted.epoch",
         )
         .bind(host_id)
-        .bind(agent_id)
         .bind(epochs)
         .fetch_all(&self.pool)
         .await
@@ -157,17 +152,11 @@ impl Store {
 }
 
 fn key(batch: &Batch) -> Key {
-    (batch.host_id, batch.agent_id, batch.epoch)
+    (batch.host_id, batch.epoch)
 }
 
-fn columns<'a>(keys: impl Iterator<Item = &'a Key>) -> (Vec<i32>, Vec<Uuid>, Vec<Uuid>) {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new());
-    for (host, agent, epoch) in keys {
-        columns.0.push(*host);
-        columns.1.push(*agent);
-        columns.2.push(*epoch);
-    }
-    columns
+fn columns<'a>(keys: impl Iterator<Item = &'a Key>) -> (Vec<i32>, Vec<Uuid>) {
+    keys.copied().unzip()
 }
 
 fn set(text: &str) -> Result<IntervalSet, StoreError> {

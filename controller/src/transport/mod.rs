@@ -151,7 +151,7 @@ pub trait Directory: Send + Sync + 'static {
     /// A certificate for a new key of the same agent: chain, leaf first, DER.
     fn renew(&self, agent: AgentRef, csr: Vec<u8>) -> impl Future<Output = Result<Vec<Vec<u8>>, Refusal>> + Send;
 
-    /// What the ledger holds of these epochs.
+    /// What the ledger holds of each of these epochs; those that it cannot look up now are left out.
     fn stored(
         &self,
         agent: AgentRef,

@@ -99,14 +99,21 @@ async fn without_the_database_only_the_known_come_in() {
     let directory = &entrance.directory;
     let enrolled = entrance.enrol(&entrance.fixture.token(None).await, "alpha", csr()).await.expect("enrols");
     let other = entrance.enrol(&entrance.fixture.token(None).await, "beta", csr()).await.expect("enrols");
+    let third = entrance.enrol(&entrance.fixture.token(None).await, "delta", csr()).await.expect("enrols");
     let (known, unseen) = (presented(&enrolled.chain), presented(&other.chain));
+    let untold_key = presented(&third.chain);
     let agent = directory.authorise(known).await.expect("comes in").agent;
+    let untold = directory.authorise(untold_key).await.expect("comes in").agent;
+    let epoch = Uuid::new_v4();
+    assert_eq!(directory.stored(agent, vec![epoch]).await.expect("asked"), [(epoch, Vec::new())], "nothing is stored");
     let token = entrance.fixture.token(None).await;
     entrance.fixture.take_away().await;
 
     assert_eq!(directory.authorise(known).await.expect("is remembered").agent, agent);
     assert_eq!(directory.authorise(unseen).await.expect_err("is not").code, RefusalCode::Unavailable);
-    assert_eq!(directory.stored(agent, vec![Uuid::new_v4()]).await.expect("goes on"), []);
+    assert_eq!(directory.stored(agent, vec![epoch]).await.expect("goes on"), [], "it is not known what is");
+    let refused = directory.stored(untold, vec![epoch]).await.expect_err("perhaps the database was restored");
+    assert_eq!(refused.code, RefusalCode::Unavailable);
     assert_eq!(directory.wanted(agent, Vec::new()).await.expect("goes on"), []);
     let refused = entrance.enrol(&token, "gamma", csr()).await.expect_err("nobody enrols");
     assert!(!refused.code.is_final(), "the host tries again: {refused}");

@@ -186,7 +186,7 @@ async fn whoever_was_turned_away_is_asked_to_send_again() {
     assert_eq!(*running.reconnects.lock().expect("not poisoned"), [running.agent.agent_id]);
     // It learns what is missing, and sends it.
     let agent = running.agent;
-    let stored = running.fixture.store.stored(agent.host_id, agent.agent_id, &[agent.epoch]).await.expect("asked");
+    let stored = running.fixture.store.stored(agent.host_id, &[agent.epoch]).await.expect("asked");
     assert_eq!(stored[0].1.intervals(), [(0, fitting - 1)]);
     running.send(fitting, Class::Replay, Payload::Samples { tick_ms: NOW_MS, rows: vec![row] }).await;
     assert_eq!(running.acked(1).await, [(fitting, fitting)]);

@@ -45,10 +45,24 @@ async fn repeats_reorderings_and_overlaps_are_stored_once() {
     let ts: i64 =
         sqlx::query_scalar("select ms_of(min(ts)) from host_hot").fetch_one(&fixture.pool).await.expect("a time");
     assert_eq!(ts, NOW_MS - 99_000, "milliseconds survive");
-    let stored =
-        fixture.store.stored(agent.host_id, agent.agent_id, &[agent.epoch, Uuid::new_v4()]).await.expect("asked");
-    assert_eq!(stored.len(), 1);
-    assert_eq!(stored[0].1.intervals(), [(1, 6), (9, 9)]);
+    let strange = Uuid::new_v4();
+    let stored = fixture.store.stored(agent.host_id, &[agent.epoch, strange]).await.expect("asked");
+    let stored: std::collections::HashMap<_, _> = stored.into_iter().collect();
+    assert_eq!(stored[&agent.epoch].intervals(), [(1, 6), (9, 9)]);
+    assert_eq!(stored[&strange].intervals(), [], "nothing is an answer, too");
+}
+
+#[tokio::test]
+async fn what_an_agent_sends_again_after_it_was_enrolled_again_is_stored_once() {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    let tick = |agent: &Agent, seq: u64| agent.tick(seq, NOW_MS + seq as i64);
+    fixture.flush(&[tick(&agent, 1), tick(&agent, 2)]).await;
+    // The same run of the same host, with a new key.
+    let renewed = Agent { agent_id: Uuid::new_v4(), ..agent };
+    let outcomes = fixture.flush(&[tick(&renewed, 1), tick(&renewed, 2), tick(&renewed, 3)]).await;
+    assert_eq!(outcomes, [Outcome::Duplicate, Outcome::Duplicate, Outcome::Stored]);
+    assert_eq!(fixture.count("host_hot").await, 3);
 }
 
 #[tokio::test]
@@ -69,8 +83,7 @@ async fn what_was_evicted_is_counted_and_not_asked_for() {
     let agent = Agent::new(fixture.host("alpha").await);
     fixture.flush(&[agent.tick(3, NOW_MS)]).await;
     assert_eq!(fixture.flush(&[agent.batch(2, Data::Evicted { last: 5 })]).await, [Outcome::Stored]);
-    let stored =
-        async || fixture.store.stored(agent.host_id, agent.agent_id, &[agent.epoch]).await.expect("asked")[0].1.clone();
+    let stored = async || fixture.store.stored(agent.host_id, &[agent.epoch]).await.expect("asked")[0].1.clone();
     assert_eq!(stored().await.intervals(), [(2, 5)]);
     // On its way all the same, or said again: the agent has counted it as lost, and it stays so.
     let again = [agent.tick(4, NOW_MS), agent.batch(2, Data::Evicted { last: 5 })];

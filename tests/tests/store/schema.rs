@@ -105,3 +105,32 @@ async fn a_partition_that_somebody_dropped_comes_back() {
     fixture.store.flush(&[agent.tick(2, NOW_MS)], NOW_MS).await.expect("made again");
     assert_eq!(fixture.count("gpu_hot").await, 1);
 }
+
+#[tokio::test]
+async fn what_two_keys_of_a_host_brought_of_one_run_becomes_one_sequence() {
+    let fixture = Fixture::new().await;
+    let (host, epochs) = (fixture.host("alpha").await, [1, 2].map(uuid::Uuid::from_u128));
+    let before = "alter table ledger drop constraint ledger_pkey;
+        alter table ledger add column agent_id uuid not null, add primary key (host_id, agent_id, epoch)";
+    sqlx::raw_sql(before).execute(&fixture.pool).await.expect("as it was");
+    let rows = [(1, epochs[0], "{[1,5)}"), (2, epochs[0], "{[1,3),[8,9)}"), (2, epochs[1], "{}")];
+    for (agent, epoch, seqs) in rows {
+        sqlx::query(
+            "insert into ledger (host_id, agent_id, epoch, seqs, first_at, updated_at)
+             values ($1, $2, $3, $4::int8multirange, now(), now())",
+        )
+        .bind(host)
+        .bind(uuid::Uuid::from_u128(agent))
+        .bind(epoch)
+        .bind(seqs)
+        .execute(&fixture.pool)
+        .await
+        .expect("written");
+    }
+    let migration = include_str!("../../../migrations/0031_ledger_of_hosts.sql");
+    sqlx::raw_sql(migration).execute(&fixture.pool).await.expect("migrates");
+    let mut stored = fixture.store.stored(host, &epochs).await.expect("asked");
+    stored.sort_by_key(|(epoch, _)| *epoch);
+    assert_eq!([stored[0].1.intervals(), stored[1].1.intervals()], [&[(1, 4), (8, 8)][..], &[]]);
+    assert_eq!(fixture.count("ledger").await, 2);
+}
