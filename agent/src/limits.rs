@@ -73,7 +73,8 @@ pub const SPOOL_SYNCS: usize = 4;
 /// Pause before a disk that refused is tried again. Meanwhile batches are held in memory.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(10);
 
-/// A write that takes longer is one of a disk that hangs: batches go on from memory.
+/// A write that takes longer is one of a disk that hangs: batches go on from memory. A read: its file is
+/// left for the next connection.
 pub const SPOOL_STUCK: Duration = Duration::from_secs(2);
 
 /// Age at which acknowledged segments go even if their room is not needed. A controller restored from

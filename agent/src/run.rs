@@ -105,7 +105,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
     collect(&tasks, config, phase, outbox.clone(), &stop);
     // Collectors have begun: what they read waits in their channel.
-    let (spool, writing) = open_spool(config).await?;
+    let (spool, writing) = open_spool(config, identity.host_name.clone()).await?;
     tasks.spawn(spool::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let link = Link {
@@ -134,9 +134,9 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
 }
 
 /// Reads what earlier starts left, off the async worker.
-async fn open_spool(config: &AgentConfig) -> Result<(Spool, spool::Thread), Failure> {
+async fn open_spool(config: &AgentConfig, host: String) -> Result<(Spool, spool::Thread), Failure> {
     let (disk, bounds) = (Arc::new(Folder(config.spool_path())), Bounds::of_disk(config.spool.bytes));
-    let opened = tokio::task::spawn_blocking(move || Spool::open(disk, bounds)).await;
+    let opened = tokio::task::spawn_blocking(move || Spool::open(disk, bounds, &host)).await;
     let opened = opened.map_err(io::Error::other).and_then(|opened| opened);
     opened.map_err(|error| Failure::Other(format!("the spool's threads cannot start: {error}")))
 }

@@ -161,7 +161,7 @@ impl SimAgent {
         let identity = Arc::new(Store::new(folder.path().to_owned(), identity));
         let spool = if ways.on_disk {
             let disk = Arc::new(disk::Folder(folder.path().join("spool")));
-            Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64))
+            Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64), &identity.current().host_name)
         } else {
             Spool::in_memory(ways.spool_bytes)
         };

@@ -83,7 +83,8 @@ impl Segment {
         (from, self.marks.get(after).map_or(self.bytes, |(_, offset)| *offset))
     }
 
-    fn last(&self) -> u64 {
+    /// The largest number.
+    pub fn last(&self) -> u64 {
         self.seqs.intervals().last().map_or(0, |(_, last)| *last)
     }
 }
@@ -106,11 +107,36 @@ pub(super) struct Index {
     pub epochs: BTreeMap<u32, Epoch>,
     pub segments: BTreeMap<u64, Segment>,
     pub evicted_batches: u64,
+    /// The host that all of this is of.
+    pub host: String,
 }
 
 impl Index {
-    pub fn new(own: Uuid) -> Self {
-        Self { own, epochs: BTreeMap::from([(OWN, Epoch::new(own))]), segments: BTreeMap::new(), evicted_batches: 0 }
+    pub fn new(own: Uuid, host: &str) -> Self {
+        Self {
+            own,
+            epochs: BTreeMap::from([(OWN, Epoch::new(own))]),
+            segments: BTreeMap::new(),
+            evicted_batches: 0,
+            host: host.to_owned(),
+        }
+    }
+
+    /// What earlier starts left is another host's, and is not to be sent. How many batches that were not
+    /// acknowledged are given up with it.
+    pub fn disown(&mut self) -> u64 {
+        let mut given_up = 0;
+        for segment in self.segments.values().filter(|segment| segment.epoch != OWN) {
+            let mut lacking = segment.seqs.clone();
+            if let Some(epoch) = self.epochs.get(&segment.epoch) {
+                lacking.subtract(&epoch.acked);
+            }
+            given_up += lacking.count();
+        }
+        self.segments.retain(|_, segment| segment.epoch == OWN);
+        self.epochs.retain(|ordinal, _| *ordinal == OWN);
+        self.evicted_batches += given_up;
+        given_up
     }
 
     pub fn bytes(&self) -> u64 {

@@ -13,7 +13,11 @@ fn open(disk: &SimDisk) -> Spool {
 }
 
 pub(super) fn open_with(disk: &SimDisk, bounds: Bounds) -> Spool {
-    Spool::open_inline(Arc::new(disk.clone()), bounds)
+    open_as(disk, bounds, "alpha")
+}
+
+fn open_as(disk: &SimDisk, bounds: Bounds, host: &str) -> Spool {
+    Spool::open_inline(Arc::new(disk.clone()), bounds, host)
 }
 
 /// Every batch that there is to send, by epoch and number, with how often.
@@ -163,7 +167,7 @@ proptest! {
         let spool = open(&disk);
         let found = sent(&spool);
         prop_assert!(found.len() >= pushes - 1, "{} of {}", found.len(), pushes);
-        spool.settle(&[]);
+        spool.settle(&[(epoch, Vec::new())]);
         let lost: BTreeSet<u64> = told(&spool).iter().flat_map(|(of, first, last)| {
             assert_eq!(*of, epoch);
             *first..=*last
@@ -270,7 +274,7 @@ fn a_controller_that_went_back_gets_what_it_lacks_from_the_cache() {
     let file = segments(&disk).remove(0);
     let again = open(&disk);
     disk.lock_remove(&file);
-    again.settle(&[]);
+    again.settle(&[(epoch, Vec::new())]);
     let held = sent(&again).len() as u64;
     let gone: u64 = told(&again).iter().map(|(_, first, last)| last - first + 1).sum();
     assert_eq!(held + gone, 30);
@@ -327,7 +331,7 @@ fn a_full_disk_first_takes_back_what_is_only_cache() {
 #[test]
 fn a_disk_that_hangs_stops_nothing() {
     let disk = SimDisk::default();
-    let (spool, _thread) = Spool::open(Arc::new(Hanging(disk)), BOUNDS).expect("threads");
+    let (spool, _thread) = Spool::open(Arc::new(Hanging(disk, "create")), BOUNDS, "alpha").expect("threads");
     let began = Instant::now();
     spool.push(samples(0));
     while spool.trouble().borrow().is_none() {
@@ -338,19 +342,43 @@ fn a_disk_that_hangs_stops_nothing() {
     assert!(*spool.head().borrow() > 1, "offered from memory");
 }
 
-/// Never comes back from making a file.
+#[test]
+fn a_disk_that_hangs_while_room_is_made_stops_nothing() {
+    let disk = Arc::new(Hanging(SimDisk::default(), "remove"));
+    let bounds = Bounds { disk_bytes: 4_000, segment_bytes: 1_000, ..BOUNDS };
+    let (spool, _thread) = Spool::open(disk, bounds, "alpha").expect("threads");
+    let (said, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while spool.trouble().borrow().is_none() {
+            spool.push(samples(0));
+            std::thread::yield_now();
+        }
+        spool.push(samples(1));
+        let _ = said.send(());
+    });
+    assert_eq!(told.recv_timeout(crate::limits::SPOOL_STUCK * 10), Ok(()), "batches go on from memory");
+}
+
+/// Never comes back from making or removing a segment.
 #[derive(Debug)]
-struct Hanging(SimDisk);
+struct Hanging(SimDisk, &'static str);
+
+impl Hanging {
+    fn call(&self, call: &str, name: &str) {
+        while self.1 == call && name.ends_with(".seg") {
+            std::thread::park();
+        }
+    }
+}
 
 impl disk::Disk for Hanging {
     fn list(&self) -> io::Result<Vec<String>> {
         self.0.list()
     }
 
-    fn create(&self, _: &str) -> io::Result<Arc<dyn disk::DiskFile>> {
-        loop {
-            std::thread::park();
-        }
+    fn create(&self, name: &str) -> io::Result<Arc<dyn disk::DiskFile>> {
+        self.call("create", name);
+        self.0.create(name)
     }
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -366,6 +394,7 @@ impl disk::Disk for Hanging {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.call("remove", name);
         self.0.remove(name)
     }
 
@@ -376,6 +405,84 @@ impl disk::Disk for Hanging {
     fn place(&self) -> String {
         self.0.place()
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_not_lost() {
+    let disk = SimDisk::default();
+    let spool = open(&disk);
+    (0..30).for_each(|tick| spool.push(samples(tick)));
+    spool.push(events());
+    let again = open(&disk);
+    disk.set(Faults { refuses: true, ..Faults::default() });
+    assert_eq!(sent(&again).len(), 0);
+    disk.set(Faults::default());
+    assert_eq!((sent(&again).len(), again.evicted_batches()), (31, 0), "the next reader finds them");
+}
+
+#[test]
+fn what_the_controller_could_not_look_up_stays_as_it_is_known() {
+    let disk = SimDisk::default();
+    let spool = open(&disk);
+    (0..30).for_each(|tick| spool.push(samples(tick)));
+    spool.acked(spool.epoch(), 1, 25);
+    spool.settle(&[]);
+    assert_eq!((sent(&spool).len(), spool.evicted_batches()), (5, 0));
+}
+
+#[test]
+fn numbers_that_two_starts_gave_hide_nothing() {
+    let disk = SimDisk::default();
+    let payload = samples(0).encode().expect("fits");
+    for start in [1_u128, 2] {
+        for (number, seq) in [(1, 1), (2, 2), (3, 3)] {
+            let name = format::Name { number, lane: format::Lane::Samples, epoch: Uuid::from_u128(start) };
+            let file = disk.create(&name.to_string()).expect("made");
+            file.append(&[&format::header(0)[..], &format::record(seq, &payload)].concat()).expect("written");
+        }
+    }
+    let found: Vec<(Uuid, u64)> = sent(&open(&disk)).into_keys().collect();
+    let both = [1, 2].map(Uuid::from_u128).into_iter().flat_map(|epoch| (1..=3).map(move |seq| (epoch, seq)));
+    assert_eq!(found, both.collect::<Vec<_>>());
+}
+
+proptest! {
+    #[test]
+    fn a_copied_folder_is_not_sent_as_the_copys_own(calls in 0..60_usize) {
+        let disk = SimDisk::default();
+        let first = open(&disk);
+        (0..30).for_each(|tick| first.push(samples(tick)));
+        first.acked(first.epoch(), 1, 10);
+        disk.set(Faults { calls_left: Some(calls), ..Faults::default() });
+        // Killed at any call while it is taken over.
+        open_as(&disk, BOUNDS, "beta").push(samples(0));
+        disk.killed();
+        let copy = open_as(&disk, BOUNDS, "beta");
+        copy.push(samples(0));
+        let foreign = |spool: &Spool| sent(spool).keys().any(|(epoch, _)| *epoch == first.epoch());
+        prop_assert!(!foreign(&copy) && !copy.held_epochs().contains(&first.epoch()));
+        let name = first.epoch().simple().to_string();
+        prop_assert!(segments(&disk).iter().all(|file| !file.contains(&name)), "its files are gone");
+        prop_assert!(sent(&open_as(&disk, BOUNDS, "beta")).contains_key(&(copy.epoch(), 1)), "its own stay");
+        prop_assert!(!foreign(&open(&disk)));
+    }
+}
+
+#[test]
+fn a_machine_that_is_enrolled_as_another_host_keeps_what_this_start_measured() {
+    let disk = SimDisk::default();
+    let first = open(&disk);
+    (0..30).for_each(|tick| first.push(samples(tick)));
+    let again = open(&disk);
+    again.settle(&[(first.epoch(), vec![(1, 10)])]);
+    again.push(samples(0));
+    again.belongs_to("alpha");
+    assert_eq!(sent(&again).len(), 31 - 10, "the same host, enrolled again");
+    again.belongs_to("beta");
+    assert_eq!(again.held_epochs(), [again.epoch()]);
+    assert_eq!((sent(&again).len(), again.evicted_batches()), (1, 20));
+    again.push(samples(1));
+    assert_eq!(sent(&open_as(&disk, BOUNDS, "beta")).len(), 2);
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(super) fn events() -> Payload {
 }
 
 pub(super) fn all(spool: &Spool, class: Class) -> Vec<Next> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (mut reader, mut found) = (spool.reader(class, Place::FIRST, Place::END), Vec::new());
     runtime.block_on(async {
         loop {

@@ -4,7 +4,7 @@
 //! - `writer`: puts them into segment files; its own thread, so that no disk holds up a tick.
 //! - [`Reader`]: what one stream sends next. `memory`, `index`: what is known without reading.
 //! - `format`, `payload`: the bytes. `recovery`, `cursor`: what earlier starts left.
-//! - [`disk`]: the door to the file system.
+//! - `owner`: which host the folder is of. [`disk`]: the door to the file system.
 //!
 //! Invariants, each with a test of its name in `invariants.rs` or `memory_tests.rs`:
 //! 1. Numbers of an epoch rise by one and are never given twice; each start is a new epoch.
@@ -17,7 +17,8 @@
 //!    segments first, then samples, then facts, oldest first; what goes is counted and told.
 //! 6. What the controller says it has is the truth: a controller that went back gets what it lacks
 //!    from acknowledged segments, and is told what is gone.
-//! 7. A disk that refuses or hangs stops nothing: batches go on from memory, bounded, the trouble is
+//! 7. What another host measured is not sent: a folder that was copied with its disk is discarded.
+//! 8. A disk that refuses or hangs stops nothing: batches go on from memory, bounded, the trouble is
 //!    said, and the disk is used again when it works.
 
 mod cursor;
@@ -25,6 +26,7 @@ pub mod disk;
 mod format;
 mod index;
 mod memory;
+mod owner;
 mod payload;
 mod reader;
 mod recovery;
@@ -110,26 +112,26 @@ impl Spool {
     #[must_use]
     pub fn in_memory(bytes: usize) -> Self {
         let bounds = Bounds { disk_bytes: 0, segment_bytes: 0, memory_bytes: bytes };
-        Self::new(Index::new(Uuid::new_v4()), bounds, None, None, None)
+        Self::new(Index::new(Uuid::new_v4(), ""), bounds, None, None, None)
     }
 
-    /// A spool on `disk` whose thread has yet to be started; reads what earlier starts left there,
-    /// which may take a second, so not on an async worker. If it cannot, that is its trouble.
+    /// The spool of `host` on `disk`; reads what earlier starts left there, which may take a second, so
+    /// not on an async worker. If it cannot, that is its trouble.
     ///
     /// # Errors
     /// The host gives no thread.
-    pub fn open(disk: Arc<dyn Disk>, bounds: Bounds) -> io::Result<(Self, Thread)> {
-        let mut index = Index::new(Uuid::new_v4());
+    pub fn open(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> io::Result<(Self, Thread)> {
+        let mut index = Index::new(Uuid::new_v4(), host);
         let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
         let spool = Self::new(index, bounds, Some(disk), trouble, None);
         let thread = Thread::start(&spool, writer)?;
         Ok((spool, thread))
     }
 
-    /// A spool on `disk` that writes and syncs within [`Spool::push`]: for tests.
+    /// The same, which writes and syncs within [`Spool::push`]: for tests.
     #[must_use]
-    pub fn open_inline(disk: Arc<dyn Disk>, bounds: Bounds) -> Self {
-        let mut index = Index::new(Uuid::new_v4());
+    pub fn open_inline(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> Self {
+        let mut index = Index::new(Uuid::new_v4(), host);
         let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
         Self::new(index, bounds, Some(disk), trouble, Some(Mutex::new(writer)))
     }
@@ -217,8 +219,27 @@ impl Spool {
         }
     }
 
-    /// What the controller says it has of the epochs that the hello named; of one that is not
-    /// listed, nothing.
+    /// This machine is enrolled as `host` by now. If it was another's until then, what earlier starts left is
+    /// not its own; what this start has measured is.
+    pub fn belongs_to(&self, host: &str) {
+        let mut state = self.lock();
+        if state.index.host == host {
+            return;
+        }
+        host.clone_into(&mut state.index.host);
+        let batches = state.index.disown();
+        drop(state);
+        if self.0.disk.is_some() {
+            tracing::warn!(
+                host,
+                batches,
+                "enrolled as another host: what earlier starts left in the spool is discarded"
+            );
+        }
+    }
+
+    /// What the controller says it has of the epochs that the hello named. One that is not listed it could not
+    /// look up: of that, what is known here stands.
     pub fn settle(&self, stored: &[(Uuid, Vec<(u64, u64)>)]) {
         let mut state = self.lock();
         let state = &mut *state;
@@ -226,7 +247,7 @@ impl Spool {
         let ordinals: Vec<(u32, Uuid)> =
             state.index.epochs.iter().map(|(ordinal, epoch)| (*ordinal, epoch.id)).collect();
         for (ordinal, id) in ordinals {
-            let intervals = stored.iter().find(|(epoch, _)| *epoch == id).map_or(&[][..], |(_, intervals)| intervals);
+            let Some((_, intervals)) = stored.iter().find(|(epoch, _)| *epoch == id) else { continue };
             let mut held = fleetlight_protocol::intervals::IntervalSet::default();
             if ordinal == OWN {
                 intervals.iter().for_each(|(first, last)| state.memory.acked(*first, *last));

@@ -4,10 +4,12 @@ use super::disk::Disk;
 use super::format::{HEAD_BYTES, Lane, parse_record};
 use super::index::{OWN, Place};
 use super::{Payload, Spool};
+use crate::limits::SPOOL_STUCK;
 use fleetlight_protocol::intervals::IntervalSet;
 use fleetlight_protocol::uplink::Class;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A batch with its number.
@@ -50,7 +52,14 @@ pub struct Reader {
 enum Found {
     Nothing,
     InMemory(u64, Payload),
-    OnDisk { segment: u64, place: Place, file: String, from: u64, to: u64 },
+    /// In which file, between which offsets, and the last number that the file holds.
+    OnDisk {
+        segment: u64,
+        place: Place,
+        file: String,
+        range: (u64, u64),
+        last: u64,
+    },
 }
 
 impl Reader {
@@ -72,9 +81,14 @@ impl Reader {
                     self.after = Place::own(seq);
                     return Next::Batch(Batch { epoch: self.spool.epoch(), seq, payload });
                 }
-                Found::OnDisk { segment, place, file, from, to } => {
-                    if !self.has_read(segment, place.seq) {
-                        self.read(segment, file, from, to).await;
+                Found::OnDisk { segment, place, file, range, last } => {
+                    if !self.has_read(segment, place.seq)
+                        && let Err(error) = self.read(segment, file, range).await
+                    {
+                        // What cannot be read now may be readable later: the next connection's reader looks again.
+                        tracing::warn!(segment, %error, "a spool file cannot be read: its batches wait for the next connection");
+                        self.after = Place { epoch: place.epoch, seq: last };
+                        continue;
                     }
                     if let Some(batch) = self.take(segment, place) {
                         return Next::Batch(batch);
@@ -104,8 +118,8 @@ impl Reader {
             (Some((_, place)), Some((seq, payload))) if place >= Place::own(seq) => Found::InMemory(seq, payload),
             (Some((segment, place)), _) => {
                 let Some(held) = state.index.segments.get(&segment) else { return Found::Nothing };
-                let (from, to) = held.around(place.seq);
-                Found::OnDisk { segment, place, file: held.name.to_string(), from, to }
+                let (range, last) = (held.around(place.seq), held.last());
+                Found::OnDisk { segment, place, file: held.name.to_string(), range, last }
             }
             (None, Some((seq, payload))) => Found::InMemory(seq, payload),
             (None, None) => Found::Nothing,
@@ -119,19 +133,21 @@ impl Reader {
         self.of == segment && self.ahead.front().is_some_and(|(read, _)| *read == seq)
     }
 
-    /// Reads the stretch of a segment that holds the next record.
-    async fn read(&mut self, segment: u64, file: String, from: u64, to: u64) {
-        let Some(disk) = self.spool.0.disk.clone() else { return };
-        let read = tokio::task::spawn_blocking(move || stretch(disk.as_ref(), &file, from, to)).await;
+    /// Reads the stretch of a segment that holds the next record. Of a file that is gone, nothing.
+    async fn read(&mut self, segment: u64, file: String, (from, to): (u64, u64)) -> io::Result<()> {
+        let Some(disk) = self.spool.0.disk.clone() else { return Ok(()) };
+        let read = tokio::task::spawn_blocking(move || stretch(disk.as_ref(), &file, from, to));
+        let read = match timeout(SPOOL_STUCK, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(stopping)) => Err(io::Error::other(stopping)),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
         self.of = segment;
         self.ahead = match read {
-            Ok(Ok(records)) => records,
-            Ok(Err(error)) => {
-                tracing::warn!(segment, %error, "a spool file cannot be read");
-                VecDeque::new()
-            }
-            Err(_) => VecDeque::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => VecDeque::new(),
+            read => read?,
         };
+        Ok(())
     }
 
     /// The record that was to be read; if it is not there it is lost, and will be told.

@@ -8,10 +8,13 @@ use super::cursor::{self, CURSOR};
 use super::disk::Disk;
 use super::format::{HEADER_BYTES, Header, Name, parse_header, parse_record, peek_seq};
 use super::index::{Index, Segment};
+use super::owner;
 use crate::limits::{SEGMENT_BYTES, SPOOL_RECORD_BYTES};
 use fleetlight_protocol::intervals::IntervalSet;
 use fleetlight_protocol::limits::HELD_EPOCHS;
+use std::collections::BTreeMap;
 use std::io;
+use uuid::Uuid;
 
 /// How far numbers may jump over a damaged stretch: far more than a segment holds.
 const JUMP: u64 = 10_000_000;
@@ -30,23 +33,39 @@ pub(super) struct Found {
 
 /// Reads all segments of `disk` into `index`, in which only the running epoch is.
 pub(super) fn recover(disk: &dyn Disk, index: &mut Index) -> io::Result<Found> {
-    let names = disk.list()?;
-    let mut segments: Vec<Name> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    segments.sort_by_key(|name| name.number);
-    let mut found = Found { number: segments.last().map_or(0, |name| name.number), ..Found::default() };
-    for name in segments {
-        if let Err(error) = read(disk, name, index, &mut found) {
+    let (names, owner) = (disk.list()?, owner::read(disk)?);
+    let segments = by_age(names.iter().filter_map(|name| name.parse().ok()).collect());
+    let largest = segments.iter().map(|name| name.number).max().unwrap_or(0);
+    let mut found = Found { number: largest.max(segments.len() as u64), ..Found::default() };
+    for (place, name) in (1..).zip(segments) {
+        if let Err(error) = read(disk, (place, name), index, &mut found) {
             tracing::warn!(file = %name, %error, "a spool file cannot be read and is left alone");
         }
     }
     if names.iter().any(|name| name == CURSOR) {
         cursor::load(disk, index);
     }
+    if let Some(other) = owner.filter(|owner| *owner != index.host) {
+        let (host, batches) = (&index.host.clone(), index.disown());
+        tracing::warn!(host, other, batches, "the spool is another host's, perhaps of a copied disk: it is discarded");
+    }
     bound_epochs(disk, index);
     Ok(found)
 }
 
-fn read(disk: &dyn Disk, name: Name, index: &mut Index, found: &mut Found) -> io::Result<()> {
+/// The oldest start's first, and each start's together. Numbers alone do not tell: a start that could not read
+/// the folder began with 1 again.
+fn by_age(mut segments: Vec<Name>) -> Vec<Name> {
+    let mut begins: BTreeMap<Uuid, u64> = BTreeMap::new();
+    for name in &segments {
+        let begin = begins.entry(name.epoch).or_insert(name.number);
+        *begin = name.number.min(*begin);
+    }
+    segments.sort_by_key(|name| (begins.get(&name.epoch).copied(), name.epoch, name.number));
+    segments
+}
+
+fn read(disk: &dyn Disk, (place, name): (u64, Name), index: &mut Index, found: &mut Found) -> io::Result<()> {
     let file = name.to_string();
     let bytes = disk.read(&file, 0, (SEGMENT_BYTES as usize + SPOOL_RECORD_BYTES) * 2)?;
     let made_ms = match parse_header(&bytes) {
@@ -77,7 +96,7 @@ fn read(disk: &dyn Disk, name: Name, index: &mut Index, found: &mut Found) -> io
         let last = segment.seqs.intervals().last().map_or(0, |(_, last)| *last);
         epoch.end = epoch.end.max(last + 1);
     }
-    index.segments.insert(name.number, segment);
+    index.segments.insert(place, segment);
     Ok(())
 }
 

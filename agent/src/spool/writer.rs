@@ -4,7 +4,7 @@ use super::disk::{Disk, DiskFile};
 use super::format::{HEADER_BYTES, Lane, Name, header, record};
 use super::index::{Index, OWN, Reclaim, Segment};
 use super::sync::Syncer;
-use super::{Bounds, Spool, cursor, recovery};
+use super::{Bounds, Spool, cursor, owner, recovery};
 use crate::limits::{SPOOL_CURSOR_EVERY, SPOOL_RETRY, SPOOL_SYNC_EVERY, SPOOL_TURN};
 use crate::tick::wall_ms;
 use fleetlight_protocol::intervals::IntervalSet;
@@ -28,6 +28,8 @@ pub(super) struct Writer {
     retry_at: Option<Instant>,
     cursor_due: Option<Instant>,
     cursor: Vec<u8>,
+    /// Whose the folder is noted to be; none before the first turn.
+    owner: Option<String>,
 }
 
 /// The segment that a lane is appended to.
@@ -75,6 +77,7 @@ impl Writer {
             retry_at: None,
             cursor_due: None,
             cursor: Vec::new(),
+            owner: None,
         };
         (writer, trouble)
     }
@@ -85,7 +88,7 @@ impl Writer {
             return at - now;
         }
         self.retry_at = None;
-        match self.write_all(spool, now) {
+        match self.own(spool).and_then(|()| self.write_all(spool, now)) {
             Ok(()) => spool.end_trouble(),
             Err(error) => self.fail(spool, &error, now),
         }
@@ -103,6 +106,8 @@ impl Writer {
 
     /// The last turn: everything is synced and noted.
     pub fn finish(&mut self, spool: &Spool, now: Instant) {
+        // What waits in memory for a disk that refused has no later chance.
+        self.retry_at = None;
         self.samples_synced = None;
         self.cursor_due = None;
         self.turn(spool, now);
@@ -111,6 +116,28 @@ impl Writer {
     /// Whether it waits to try the disk again.
     pub fn is_waiting(&self) -> bool {
         self.retry_at.is_some()
+    }
+
+    /// Makes the folder this host's: what is another's goes, and then the note says so.
+    fn own(&mut self, spool: &Spool) -> io::Result<()> {
+        let host = spool.lock().index.host.clone();
+        if self.owner.as_ref() == Some(&host) {
+            return Ok(());
+        }
+        let owner = owner::read(self.disk.as_ref())?;
+        if owner.as_ref().is_some_and(|owner| *owner != host) {
+            let names = self.disk.list()?;
+            let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
+            for name in names.filter(|name| name.epoch != self.epoch) {
+                self.disk.remove(&name.to_string())?;
+            }
+            let _ = self.disk.remove(cursor::CURSOR);
+        }
+        if owner.as_ref() != Some(&host) {
+            owner::note(self.disk.as_ref(), &host)?;
+        }
+        self.owner = Some(host);
+        Ok(())
     }
 
     fn write_all(&mut self, spool: &Spool, now: Instant) -> io::Result<()> {
@@ -270,16 +297,7 @@ impl Writer {
 
     /// Removes one segment, if one may go.
     fn remove(&mut self, spool: &Spool, reclaim: Reclaim) -> bool {
-        let mut state = spool.lock();
-        let Some(number) = state.index.victim(reclaim) else { return false };
-        let state = &mut *state;
-        if let Some(segment) = state.index.segments.get(&number).filter(|segment| segment.epoch == OWN) {
-            state.memory.forget(&segment.seqs);
-        }
-        let Some((name, lacking)) = state.index.remove(number, &IntervalSet::default()) else { return false };
-        let memory = &state.memory;
-        state.index.merge_gaps(OWN, |first, last| memory.holds(first, last));
-        let note = lacking.then(|| cursor::encode(&state.index));
+        let Some((name, note)) = forget(spool, reclaim) else { return false };
         if let Some(bytes) = note {
             self.note(bytes);
             spool.0.head.send_modify(|_| {});
@@ -308,4 +326,19 @@ impl Writer {
             Err(error) => tracing::debug!(%error, "what was acknowledged cannot be noted; at worst it is sent again"),
         }
     }
+}
+
+/// Takes one segment out of the index, if one may go: its name, and the cursor's bytes if something is lost
+/// with it. The disk is touched only once nobody waits for the lock: it may hang.
+fn forget(spool: &Spool, reclaim: Reclaim) -> Option<(Name, Option<Vec<u8>>)> {
+    let mut state = spool.lock();
+    let state = &mut *state;
+    let number = state.index.victim(reclaim)?;
+    if let Some(segment) = state.index.segments.get(&number).filter(|segment| segment.epoch == OWN) {
+        state.memory.forget(&segment.seqs);
+    }
+    let (name, lacking) = state.index.remove(number, &IntervalSet::default())?;
+    let memory = &state.memory;
+    state.index.merge_gaps(OWN, |first, last| memory.holds(first, last));
+    Some((name, lacking.then(|| cursor::encode(&state.index))))
 }

@@ -129,10 +129,11 @@ impl<'a> Supervisor<'a> {
         let renew_first = self.renew_first || self.has_ended();
         self.dialling = Some(Box::pin(async move {
             sleep(pause).await;
-            if pause >= FINAL_RETRY / 2
-                && let Err(error) = link.identity.reload().await
-            {
-                tracing::warn!(%error, "the identity file cannot be read; the agent goes on with the one it has");
+            if pause >= FINAL_RETRY / 2 {
+                if let Err(error) = link.identity.reload().await {
+                    tracing::warn!(%error, "the identity file cannot be read; the agent goes on with the one it has");
+                }
+                link.spool.belongs_to(&link.identity.current().host_name);
             }
             if renew_first {
                 renew(link).await.map(|()| None)
