@@ -5,12 +5,13 @@
 
 use crate::limits::{
     DOCUMENT_BYTES, DOCUMENT_BYTES_PER_HOST, DOCUMENTS_PER_HOST, ENTITIES_PER_HOST, ENTITY_FORGOTTEN_AFTER,
-    EVENT_BYTES, SCREEN_SWEEP_EVERY,
+    EVENT_BYTES, REPLAYED_ENTITIES_PER_HOST, SCREEN_SWEEP_EVERY,
 };
 use crate::store::quarantine::{LeftOut, Reason};
 use crate::transport::{Inbound, Payload};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::samples::{EntityKind, Row};
+use fleetlight_protocol::uplink::Class;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -25,12 +26,22 @@ pub struct Screen(Arc<Mutex<HashMap<i32, HostShare>>>);
 /// What one host has.
 #[derive(Debug)]
 struct HostShare {
-    /// Hashes of the entities that it sampled, keyed so that nobody can make two collide; when last.
-    entities: HashMap<u64, Instant>,
-    hasher: RandomState,
-    swept: Instant,
+    sampled: Entities,
+    /// History comes hundreds of times as fast as it was made: it has room of its own, and takes none of the
+    /// present's.
+    replayed: Entities,
     documents: HashMap<(EntityKind, String), usize>,
     document_bytes: usize,
+}
+
+/// Those that came of late, in a bounded number.
+#[derive(Debug)]
+struct Entities {
+    /// Their hashes, keyed so that nobody can make two collide; when they came last.
+    seen: HashMap<u64, Instant>,
+    hasher: RandomState,
+    swept: Instant,
+    most: usize,
 }
 
 impl Screen {
@@ -40,7 +51,8 @@ impl Screen {
         let mut hosts = self.lock();
         let host = hosts.entry(arrived.agent.host_id).or_insert_with(|| HostShare::new(now));
         let mut out = match &mut arrived.payload {
-            Payload::Samples { rows, .. } => host.rows(rows, now),
+            Payload::Samples { rows, .. } if arrived.class == Class::Replay => host.replayed.keep(rows, now),
+            Payload::Samples { rows, .. } => host.sampled.keep(rows, now),
             Payload::Events(events) => large_ones(events, EVENT_BYTES, "an event"),
             Payload::Inventory(documents) => {
                 let mut out = large_ones(documents, DOCUMENT_BYTES, "a document");
@@ -71,41 +83,11 @@ impl Screen {
 impl HostShare {
     fn new(now: Instant) -> Self {
         Self {
-            entities: HashMap::new(),
-            hasher: RandomState::new(),
-            swept: now,
+            sampled: Entities::new(ENTITIES_PER_HOST, now),
+            replayed: Entities::new(REPLAYED_ENTITIES_PER_HOST, now),
             documents: HashMap::new(),
             document_bytes: 0,
         }
-    }
-
-    fn rows(&mut self, rows: &mut Vec<Row>, now: Instant) -> Vec<LeftOut> {
-        let before = rows.len();
-        rows.retain(|row| self.has_room(row, now));
-        let detail = || {
-            let minutes = ENTITY_FORGOTTEN_AFTER.as_secs() / 60;
-            format!(
-                "the host has named more than {ENTITIES_PER_HOST} containers, processes and the like within {minutes} min"
-            )
-        };
-        left_out(Reason::Entities, before - rows.len(), detail)
-    }
-
-    fn has_room(&mut self, row: &Row, now: Instant) -> bool {
-        let entity = self.hasher.hash_one((row.kind, row.key.as_str()));
-        if let Some(seen) = self.entities.get_mut(&entity) {
-            *seen = now;
-            return true;
-        }
-        if self.entities.len() >= ENTITIES_PER_HOST && now.duration_since(self.swept) >= SCREEN_SWEEP_EVERY {
-            self.swept = now;
-            self.entities.retain(|_, seen| now.duration_since(*seen) < ENTITY_FORGOTTEN_AFTER);
-        }
-        let room = self.entities.len() < ENTITIES_PER_HOST;
-        if room {
-            self.entities.insert(entity, now);
-        }
-        room
     }
 
     fn documents(&mut self, documents: &mut Vec<Document>) -> Vec<LeftOut> {
@@ -138,6 +120,39 @@ impl HostShare {
         if let Some(bytes) = self.documents.remove(&(document.kind, document.key.clone())) {
             self.document_bytes -= bytes;
         }
+    }
+}
+
+impl Entities {
+    fn new(most: usize, now: Instant) -> Self {
+        Self { seen: HashMap::new(), hasher: RandomState::new(), swept: now, most }
+    }
+
+    fn keep(&mut self, rows: &mut Vec<Row>, now: Instant) -> Vec<LeftOut> {
+        let before = rows.len();
+        rows.retain(|row| self.has_room(row, now));
+        let detail = || {
+            let (most, minutes) = (self.most, ENTITY_FORGOTTEN_AFTER.as_secs() / 60);
+            format!("the host has named more than {most} containers, processes and the like within {minutes} min")
+        };
+        left_out(Reason::Entities, before - rows.len(), detail)
+    }
+
+    fn has_room(&mut self, row: &Row, now: Instant) -> bool {
+        let entity = self.hasher.hash_one((row.kind, row.key.as_str()));
+        if let Some(seen) = self.seen.get_mut(&entity) {
+            *seen = now;
+            return true;
+        }
+        if self.seen.len() >= self.most && now.duration_since(self.swept) >= SCREEN_SWEEP_EVERY {
+            self.swept = now;
+            self.seen.retain(|_, seen| now.duration_since(*seen) < ENTITY_FORGOTTEN_AFTER);
+        }
+        let room = self.seen.len() < self.most;
+        if room {
+            self.seen.insert(entity, now);
+        }
+        room
     }
 }
 

@@ -59,6 +59,21 @@ async fn a_host_that_names_entities_without_end_keeps_those_that_it_had() {
 }
 
 #[tokio::test]
+async fn a_days_history_at_once_is_kept_and_takes_no_room_of_the_present() {
+    let screen = Screen::default();
+    let mut kept = 0;
+    for hour in 0..24 {
+        let mut replayed = Inbound { class: Class::Replay, ..arrived(1, rows(hour * 5_000..(hour + 1) * 5_000)) };
+        assert_eq!(screen.pass(&mut replayed), vec![], "hour {hour}");
+        kept += if let Payload::Samples { rows, .. } = replayed.payload { rows.len() } else { 0 };
+    }
+    assert_eq!(kept, 24 * 5_000);
+    assert_eq!(pass(&screen, 1, rows(500_000..500_100)), (100, vec![]), "what begins now is seen");
+    let mut flood = Inbound { class: Class::Replay, ..arrived(1, rows(0..2 * REPLAYED_ENTITIES_PER_HOST)) };
+    assert_eq!(screen.pass(&mut flood)[0].rows, REPLAYED_ENTITIES_PER_HOST as u64);
+}
+
+#[tokio::test]
 async fn documents_are_bounded_in_count_and_in_bytes() {
     let screen = Screen::default();
     assert_eq!(pass(&screen, 1, documents(0..DOCUMENTS_PER_HOST, "")).0, DOCUMENTS_PER_HOST);

@@ -32,7 +32,8 @@ pub struct Compacted {
 }
 
 impl Store {
-    /// To be called every few minutes; harmless when called twice, or by two controllers.
+    /// To be called every few minutes; harmless when called twice, or by two controllers. What fails is logged,
+    /// left to the next run, and holds up no other table.
     ///
     /// # Errors
     /// The database does not answer; what was done stays done.
@@ -48,9 +49,15 @@ impl Store {
                     Err(error) => tracing::warn!(table = table.name, hour, %error, "an hour is not packed yet"),
                 }
             }
-            done.merged += self.merge_late(table, gate).await?;
+            match self.merge_late(table, gate).await {
+                Ok(merged) => done.merged += merged,
+                Err(error) => tracing::warn!(table = table.name, %error, "late samples are not merged yet"),
+            }
         }
-        done.minutes = self.make_minutes(gate).await?;
+        match self.make_minutes(gate).await {
+            Ok(made) => done.minutes = made,
+            Err(error) => tracing::warn!(%error, "some minutes are not made yet"),
+        }
         Ok(done)
     }
 

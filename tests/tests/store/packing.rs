@@ -135,6 +135,22 @@ async fn late_rows_wait_in_late_and_are_merged() {
 }
 
 #[tokio::test]
+async fn late_rows_that_cannot_be_merged_hold_up_nothing_else() {
+    let (fixture, agent) = filled().await;
+    fixture.store.compact(CLOSED_MS).await.expect("compacts");
+    fixture.flush(&[agent.tick(500, NOW_MS - HOUR_MS + 2_500), agent.tick(501, NOW_MS + 1_000)]).await;
+    let broken =
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
+                  create trigger broken before delete on host_late for each row execute function refuse()";
+    sqlx::raw_sql(broken).execute(&fixture.pool).await.expect("broken");
+    let done = fixture.store.compact(CLOSED_MS + HOUR_MS).await.expect("the rest is done");
+    assert_eq!((done.hours, done.merged), (tables::all().len(), 1), "the hour of all tables, and the GPU's late row");
+    assert_eq!(fixture.count("host_samples").await, 122, "it waits where it is read");
+    sqlx::raw_sql("drop trigger broken on host_late").execute(&fixture.pool).await.expect("mended");
+    assert_eq!(fixture.store.compact(CLOSED_MS + HOUR_MS).await.expect("compacts").merged, 1);
+}
+
+#[tokio::test]
 async fn a_compaction_that_is_killed_is_as_if_it_had_not_begun() {
     let (fixture, _) = filled().await;
     let mut reader = fixture.pool.begin().await.expect("begins");
