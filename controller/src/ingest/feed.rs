@@ -1,6 +1,7 @@
 //! First stage: what a host may have is shown at once, then laid on the pile.
 
 use super::LiveSink;
+use super::clock_check::ClockCheck;
 use super::pile::Pile;
 use super::screen::Screen;
 use crate::store::flush::{Batch, Data};
@@ -10,8 +11,17 @@ use fleetlight_protocol::uplink::Class;
 use tokio::sync::mpsc;
 
 /// Runs until transport is gone.
-pub async fn run(mut inbound: mpsc::Receiver<Inbound>, live: &impl LiveSink, screen: Screen, pile: Pile) {
+pub async fn run(
+    mut inbound: mpsc::Receiver<Inbound>,
+    live: &impl LiveSink,
+    screen: Screen,
+    check: ClockCheck,
+    pile: Pile,
+) {
     while let Some(mut arrived) = inbound.recv().await {
+        if let (Class::Live, Payload::Samples { tick_ms, .. }) = (arrived.class, &arrived.payload) {
+            check.heard(*tick_ms, arrived.received_ms);
+        }
         let left_out = screen.pass(&mut arrived);
         show(&arrived, live);
         let (batch, acks) = to_store(arrived, left_out);

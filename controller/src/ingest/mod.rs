@@ -17,6 +17,7 @@
 //! A batch that the database refuses must not stop the others: the flush is halved until the
 //! offender is alone; that one is counted in quarantine, marked as never to come, acked and logged.
 
+mod clock_check;
 mod feed;
 mod flusher;
 mod pile;
@@ -29,6 +30,7 @@ pub use sink::LiveSink;
 
 use crate::store::Store;
 use crate::transport::{Inbound, WallClock};
+use clock_check::ClockCheck;
 use pile::Pile;
 use screen::Screen;
 use std::sync::Arc;
@@ -58,7 +60,7 @@ impl<L: LiveSink> Ingest<L> {
     /// for [`crate::limits::DRAIN_WAIT`] at most. Upkeep of the store runs beside.
     pub async fn run(self, inbound: mpsc::Receiver<Inbound>) {
         let (pile, piled) = Pile::new();
-        let (screen, draining) = (Screen::default(), CancellationToken::new());
+        let (screen, check, draining) = (Screen::default(), ClockCheck::default(), CancellationToken::new());
         let flusher = flusher::Flusher {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -66,10 +68,16 @@ impl<L: LiveSink> Ingest<L> {
             pile: pile.owed(),
             draining: draining.clone(),
         };
-        let upkeep =
-            tokio::spawn(upkeep::run(self.store, self.live.clone(), screen.clone(), self.clock, draining.clone()));
+        let upkeep = upkeep::Upkeep {
+            store: self.store,
+            live: self.live.clone(),
+            screen: screen.clone(),
+            check: check.clone(),
+            clock: self.clock,
+        };
+        let upkeep = tokio::spawn(upkeep.run(draining.clone()));
         let flushing = tokio::spawn(flusher.run(piled));
-        feed::run(inbound, &*self.live, screen, pile).await;
+        feed::run(inbound, &*self.live, screen, check, pile).await;
         draining.cancel();
         for (task, name) in [(flushing, "flushing"), (upkeep, "upkeep")] {
             if let Err(error) = task.await {

@@ -1,39 +1,66 @@
 //! What time asks of the store: partitions, forgetting, documents that nobody confirms.
 
 use super::LiveSink;
+use super::clock_check::ClockCheck;
 use super::screen::Screen;
-use crate::limits::{CONFIRM_EVERY, UPKEEP_EVERY};
+use crate::limits::{CLOCK_LOOK, CONFIRM_EVERY, UPKEEP_EVERY};
 use crate::store::compaction::Compacted;
 use crate::store::{Store, StoreError};
 use crate::transport::WallClock;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Runs until `stop`.
-pub async fn run(store: Store, live: Arc<impl LiveSink>, screen: Screen, clock: WallClock, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        // Cut anywhere, what is half done is rolled back and found again.
-        ((), ()) = async { tokio::join!(keep_up(&store, &clock), confirm(&store, &*live, &screen, &clock)) } => {}
+/// What it needs.
+pub struct Upkeep<L> {
+    pub store: Store,
+    pub live: Arc<L>,
+    pub screen: Screen,
+    pub check: ClockCheck,
+    pub clock: WallClock,
+}
+
+impl<L: LiveSink> Upkeep<L> {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { store, live, screen, check, clock } = self;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // Cut anywhere, what is half done is rolled back and found again.
+            ((), ()) = async { tokio::join!(keep_up(&store, &check, &clock), confirm(&store, &*live, &screen, &clock)) } => {}
+        }
     }
 }
 
-async fn keep_up(store: &Store, clock: &WallClock) {
+async fn keep_up(store: &Store, check: &ClockCheck, clock: &WallClock) {
     let mut timer = every(UPKEEP_EVERY);
     loop {
         timer.tick().await;
+        agreed(check, clock).await;
         if let Err(error) = all(store, clock()).await {
             tracing::warn!(%error, "upkeep failed; the next one is in {} min", UPKEEP_EVERY.as_secs() / 60);
         }
     }
 }
 
+/// Waits until the controller's clock can be believed.
+async fn agreed(check: &ClockCheck, clock: &WallClock) {
+    if check.believes(clock()) {
+        return;
+    }
+    tracing::info!("nothing is packed or dropped until a host's clock agrees with the controller's");
+    while !check.believes(clock()) {
+        sleep(CLOCK_LOOK).await;
+    }
+}
+
 async fn all(store: &Store, now_ms: i64) -> Result<(), StoreError> {
     store.upkeep(now_ms).await?;
-    let compacted = store.compact(now_ms).await?;
+    // Whatever hinders packing must not fill the disk as well.
+    let compacted = store.compact(now_ms).await;
     let dropped = store.drop_expired(now_ms).await?;
+    let compacted = compacted?;
     if compacted != Compacted::default() || dropped > 0 {
         tracing::info!(?compacted, dropped, "packed closed hours and dropped what is older than it is kept");
     }
