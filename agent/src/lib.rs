@@ -16,6 +16,7 @@ pub mod run;
 pub mod spool;
 pub mod tick;
 pub mod transport;
+mod trouble;
 pub mod workers;
 
 pub use failure::Failure;

@@ -13,6 +13,7 @@ use crate::spool::{self, Bounds, Spool};
 use crate::tick::wall_ms;
 use crate::transport::clock::Clock;
 use crate::transport::{self, About, Link};
+use crate::trouble;
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
@@ -106,7 +107,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     collect(&tasks, config, phase, outbox.clone(), &stop);
     // Collectors have begun: what they read waits in their channel.
     let (spool, writing) = open_spool(config, identity.host_name.clone()).await?;
-    tasks.spawn(spool::report(spool.clone(), config.interval(), outbox, stop.clone()));
+    tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let link = Link {
         seed: identity.agent_id.as_u128() as u64,

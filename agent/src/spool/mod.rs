@@ -32,14 +32,12 @@ mod reader;
 mod recovery;
 mod sync;
 mod thread;
-mod trouble;
 mod writer;
 
 pub use index::Place;
 pub use payload::Payload;
 pub use reader::{Batch, Next, Reader};
 pub use thread::Thread;
-pub use trouble::report;
 
 use crate::limits::{SEGMENT_BYTES, SPOOL_MEMORY_BYTES, SPOOL_STUCK};
 use disk::Disk;

@@ -1,7 +1,7 @@
 //! Says the spool's trouble as the collectors say theirs, so that it is on the host's problems.
 
-use super::Spool;
 use crate::collectors::{Outbox, health::Health};
+use crate::spool::Spool;
 use fleetlight_protocol::document::CollectorState;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
