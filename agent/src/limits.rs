@@ -70,11 +70,11 @@ pub const SPOOL_SYNC_EVERY: Duration = Duration::from_secs(2);
 /// Files waiting to be synced: each lane's open one and one just sealed. Full: asked again next turn.
 pub const SPOOL_SYNCS: usize = 4;
 
-/// Pause before a disk that refused is tried again. Meanwhile batches are held in memory.
+/// Pause before a disk that refused, or a file that cannot be read, is tried again. Meanwhile batches are held in memory.
 pub const SPOOL_RETRY: Duration = Duration::from_secs(10);
 
 /// A write that takes longer is one of a disk that hangs: batches go on from memory. A read: its file is
-/// left for the next connection.
+/// tried again after [`SPOOL_RETRY`].
 pub const SPOOL_STUCK: Duration = Duration::from_secs(2);
 
 /// Age at which acknowledged segments go even if their room is not needed. A controller restored from

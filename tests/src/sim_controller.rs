@@ -51,7 +51,7 @@ pub struct Tables {
     pub wanted: Vec<EntityKind>,
     /// Each batch that was committed, in order; a batch that came again is not in it twice.
     pub committed: Vec<(Uuid, u64, Payload)>,
-    ledger: BTreeSet<(Uuid, Uuid, u64)>,
+    ledger: BTreeSet<(i32, Uuid, u64)>,
     /// Batches that came again.
     pub repeated: usize,
     /// Keys that were looked up, and when.
@@ -94,10 +94,10 @@ impl Memory {
         let (epoch, first) = (inbound.epoch, inbound.seq);
         let last = if let Payload::Evicted { last } = inbound.payload { last } else { first };
         let mut tables = self.tables();
-        if tables.ledger.contains(&(inbound.agent.agent_id, epoch, first)) {
+        if tables.ledger.contains(&(inbound.agent.host_id, epoch, first)) {
             tables.repeated += 1;
         } else {
-            tables.ledger.extend((first..=last).map(|seq| (inbound.agent.agent_id, epoch, seq)));
+            tables.ledger.extend((first..=last).map(|seq| (inbound.agent.host_id, epoch, seq)));
             tables.committed.push((epoch, first, inbound.payload));
         }
         Stored { epoch, first, last }
@@ -141,7 +141,7 @@ impl Directory for Memory {
     async fn stored(&self, agent: AgentRef, epochs: Vec<Uuid>) -> Result<Vec<(Uuid, Intervals)>, Refusal> {
         let tables = self.tables();
         let held = |epoch: Uuid| {
-            let of_epoch = tables.ledger.range((agent.agent_id, epoch, 0)..=(agent.agent_id, epoch, u64::MAX));
+            let of_epoch = tables.ledger.range((agent.host_id, epoch, 0)..=(agent.host_id, epoch, u64::MAX));
             (epoch, of_epoch.map(|(_, _, seq)| (*seq, *seq)).collect())
         };
         Ok(epochs.into_iter().map(held).collect())

@@ -420,6 +420,27 @@ fn a_file_that_cannot_be_read_for_a_while_is_not_lost() {
     assert_eq!((sent(&again).len(), again.evicted_batches()), (31, 0), "the next reader finds them");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reader_goes_back_to_what_it_could_not_read() {
+    let disk = SimDisk::default();
+    let spool = open(&disk);
+    (0..30).for_each(|tick| spool.push(samples(tick)));
+    let again = open(&disk);
+    let mut reader = again.reader(Class::Replay, Place::FIRST, Place::END);
+    disk.set(Faults { refuses: true, ..Faults::default() });
+    assert_eq!(reader.next().await, Next::Nothing);
+    let wait = reader.again_at().expect("it will") - tokio::time::Instant::now();
+    assert!(wait <= crate::limits::SPOOL_RETRY && !wait.is_zero(), "{wait:?}");
+    disk.set(Faults::default());
+    assert_eq!(reader.next().await, Next::Nothing, "not yet");
+    reader.again();
+    let mut found = Vec::new();
+    while let Next::Batch(batch) = reader.next().await {
+        found.push(batch.seq);
+    }
+    assert_eq!((found, reader.again_at()), ((1..=30).collect(), None));
+}
+
 #[test]
 fn what_the_controller_could_not_look_up_stays_as_it_is_known() {
     let disk = SimDisk::default();

@@ -4,12 +4,12 @@ use super::disk::Disk;
 use super::format::{HEAD_BYTES, Lane, parse_record};
 use super::index::{OWN, Place};
 use super::{Payload, Spool};
-use crate::limits::SPOOL_STUCK;
+use crate::limits::{SPOOL_RETRY, SPOOL_STUCK};
 use fleetlight_protocol::intervals::IntervalSet;
 use fleetlight_protocol::uplink::Class;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 /// A batch with its number.
@@ -46,6 +46,8 @@ pub struct Reader {
     ahead: VecDeque<(u64, Vec<u8>)>,
     /// The segment that they are of.
     of: u64,
+    /// Where it was when a file could not be read, and when to try that again.
+    skipped: Option<(Place, Instant)>,
 }
 
 /// Where the next batch is.
@@ -64,7 +66,20 @@ enum Found {
 
 impl Reader {
     pub(super) fn new(spool: Spool, class: Class, after: Place, before: Place) -> Self {
-        Self { spool, class, after, before, told: BTreeMap::new(), ahead: VecDeque::new(), of: 0 }
+        Self { spool, class, after, before, told: BTreeMap::new(), ahead: VecDeque::new(), of: 0, skipped: None }
+    }
+
+    /// When to go back to a file that could not be read.
+    #[must_use]
+    pub fn again_at(&self) -> Option<Instant> {
+        self.skipped.map(|(_, at)| at)
+    }
+
+    /// Goes back to it. What was sent since and is not acknowledged comes once more.
+    pub fn again(&mut self) {
+        if let Some((after, _)) = self.skipped.take() {
+            self.after = after;
+        }
     }
 
     /// What comes next.
@@ -85,8 +100,9 @@ impl Reader {
                     if !self.has_read(segment, place.seq)
                         && let Err(error) = self.read(segment, file, range).await
                     {
-                        // What cannot be read now may be readable later: the next connection's reader looks again.
-                        tracing::warn!(segment, %error, "a spool file cannot be read: its batches wait for the next connection");
+                        // What cannot be read now may be readable later, and holds up nothing until then.
+                        tracing::warn!(segment, %error, "a spool file cannot be read; it is tried again");
+                        self.skipped.get_or_insert((self.after, Instant::now() + SPOOL_RETRY));
                         self.after = Place { epoch: place.epoch, seq: last };
                         continue;
                     }

@@ -11,7 +11,7 @@ use fleetlight_protocol::delta::{DeltaError, Encoder};
 use fleetlight_protocol::frame::{self, FrameError};
 use fleetlight_protocol::uplink::{Begin, Class, Uplink};
 use quinn::{Connection, SendStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 /// Where lanes send from and to.
@@ -50,8 +50,11 @@ pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
                 sleep(REPLAY_PAUSE).await;
             }
         }
-        if class == Class::Replay || head.changed().await.is_err() {
-            return std::future::pending().await;
+        let again_at = lane.reader.again_at();
+        tokio::select! {
+            Ok(()) = head.changed(), if class != Class::Replay => {}
+            () = sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() => lane.reader.again(),
+            else => return std::future::pending().await,
         }
     }
 }

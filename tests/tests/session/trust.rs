@@ -57,7 +57,7 @@ async fn whoever_is_revoked_while_it_connects_is_said_to_be_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_new_enrolment_is_taken_up_without_a_restart() {
     let world = World::new(1);
-    let agent = world.agent(1);
+    let agent = world.agent_with(1, Ways { on_disk: true, ..Ways::default() });
     ticking(&agent, 5).await;
     world.memory.revoke(agent.agent.agent_id);
     world.controller.registry.close(agent.agent.agent_id, revoked());
@@ -69,6 +69,9 @@ async fn a_new_enrolment_is_taken_up_without_a_restart() {
     fresh.save(agent.folder.path()).expect("saved");
     let registry = &world.controller.registry;
     until("connected as the new agent", 70 * SECOND, || registry.is_connected(again.agent_id)).await;
+    ticking(&agent, 20).await;
+    let tables = world.memory.tables();
+    assert_eq!((tables.committed.len(), tables.repeated), (25, 0), "what the old key brought is not sent again");
 }
 
 #[tokio::test(start_paused = true)]
