@@ -198,7 +198,7 @@ pub const MOUNT_WORKER_LATE: u32 = 3;
 /// A QUIC handshake: first packets go out after 0, 0.45 and 1.35 s. Beyond it the dial has failed.
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(3);
 
-/// From the handshake to the welcome; the controller gives its database three seconds.
+/// From the handshake to the welcome; the controller asks its database twice, and waits two seconds each time.
 pub const WELCOME_WAIT: Duration = Duration::from_secs(5);
 
 /// Looking up the controller's name. Beyond it the dial has failed; the look-up goes on, and is not

@@ -145,8 +145,9 @@ pub const HELLO_VERSIONS: usize = 32;
 /// the 25 ms after which QUIC sends its own ack, alone.
 pub const ACK_DELAY: Duration = Duration::from_millis(5);
 
-/// How long an ack waits for a batch whose QUIC ack it can join: longer than the default tick, and
-/// shorter than the ten seconds after which an agent without an ack dials anew.
+/// How long after its batch an ack waits, if it has been stored by then, for another batch whose QUIC ack it
+/// can join: longer than the default tick, and shorter than the ten seconds after which an agent without an
+/// ack dials anew.
 pub const ACK_HOLD: Duration = Duration::from_secs(6);
 
 /// Between two acks while batches come faster: each costs the agent a packet of its own, QUIC's ack.

@@ -13,7 +13,7 @@ use fleetlight_protocol::samples::EntityKind;
 use quinn::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -42,6 +42,11 @@ pub struct Memory {
     tables: Mutex<Tables>,
     /// While set, nothing is committed.
     pub stuck: AtomicBool,
+    /// While set, it does not say what is stored.
+    pub mute: AtomicBool,
+    /// How long a commit takes, and how long an answer to the directory, milliseconds.
+    pub commit_ms: AtomicU64,
+    pub answer_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +71,21 @@ pub struct Tables {
 impl Memory {
     #[must_use]
     pub fn new(authority: Authority) -> Self {
-        Self { authority, tables: Mutex::default(), stuck: AtomicBool::new(false) }
+        Self {
+            authority,
+            tables: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
+            commit_ms: AtomicU64::new(COMMIT.as_millis() as u64),
+            answer_ms: AtomicU64::new(0),
+        }
+    }
+
+    async fn answer(&self) {
+        let pause = self.answer_ms.load(Ordering::Relaxed);
+        if pause > 0 {
+            sleep(Duration::from_millis(pause)).await;
+        }
     }
 
     pub fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -112,6 +131,7 @@ pub fn revoked() -> Refusal {
 
 impl Directory for Memory {
     async fn authorise(&self, key_hash: [u8; 32]) -> Result<Authorised, Refusal> {
+        self.answer().await;
         let mut tables = self.tables();
         tables.lookups.push((Instant::now(), key_hash));
         if tables.refuse_lookup == Some(tables.lookups.len()) {
@@ -139,6 +159,10 @@ impl Directory for Memory {
     }
 
     async fn stored(&self, agent: AgentRef, epochs: Vec<Uuid>) -> Result<Vec<(Uuid, Intervals)>, Refusal> {
+        self.answer().await;
+        if self.mute.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
         let tables = self.tables();
         let held = |epoch: Uuid| {
             let of_epoch = tables.ledger.range((agent.host_id, epoch, 0)..=(agent.host_id, epoch, u64::MAX));
@@ -148,6 +172,7 @@ impl Directory for Memory {
     }
 
     async fn wanted(&self, _: AgentRef, _: Vec<(EntityKind, String)>) -> Result<Vec<EntityKind>, Refusal> {
+        self.answer().await;
         Ok(self.tables().wanted.clone())
     }
 }
@@ -194,7 +219,7 @@ impl SimController {
                 while ingest.stuck.load(Ordering::Relaxed) {
                     sleep(COMMIT).await;
                 }
-                sleep(COMMIT).await;
+                sleep(Duration::from_millis(ingest.commit_ms.load(Ordering::Relaxed))).await;
                 let acks = batch.acks.clone();
                 let _ = acks.try_send(ingest.commit(batch));
             }

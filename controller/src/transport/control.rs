@@ -9,7 +9,6 @@ use quinn::{ReadExactError, RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
@@ -93,12 +92,13 @@ pub(super) async fn write_all(
                     return End::Lost("its session has ended".into());
                 }
                 gathered.drain(..).for_each(|stored| acks.add(stored));
-                acks.wait(if company.hurries() { ACK_DELAY } else { ACK_HOLD });
+                if company.hurries() { acks.go_soon() } else { acks.hold() }
                 Ok(())
             }
             () = company.news.notified() => {
-                if company.hurries() || acks.since.is_some_and(|since| since.elapsed() >= ACK_PAUSE) {
-                    acks.wait(ACK_DELAY);
+                acks.batch();
+                if company.hurries() || acks.stored.is_some_and(|(first, _)| first.elapsed() >= ACK_PAUSE) {
+                    acks.go_soon();
                 }
                 Ok(())
             }
@@ -140,18 +140,29 @@ struct Acks {
     /// The agent's own, which an ack need not name.
     epoch: Uuid,
     held: BTreeMap<Uuid, BTreeMap<u64, u64>>,
-    /// When the first of them came, and when they go.
-    since: Option<Instant>,
+    /// When the first and the last batch came for which no ack has gone. The agent's patience begins then, and
+    /// not with the commit.
+    came: Option<(Instant, Instant)>,
+    /// When the first and the last of them were stored.
+    stored: Option<(Instant, Instant)>,
+    /// When they go.
     due: Option<Instant>,
 }
 
 impl Acks {
     fn of(epoch: Uuid) -> Self {
-        Self { epoch, held: BTreeMap::new(), since: None, due: None }
+        Self { epoch, held: BTreeMap::new(), came: None, stored: None, due: None }
+    }
+
+    /// A batch has come.
+    fn batch(&mut self) {
+        let now = Instant::now();
+        self.came = Some((self.came.map_or(now, |(first, _)| first), now));
     }
 
     fn add(&mut self, stored: Stored) {
-        self.since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        self.stored = Some((self.stored.map_or(now, |(first, _)| first), now));
         let Stored { epoch, mut first, mut last } = stored;
         let intervals = self.held.entry(epoch).or_default();
         // Whatever touches the new interval becomes part of it.
@@ -165,10 +176,18 @@ impl Acks {
         intervals.insert(first, last);
     }
 
-    /// What is held goes in so long, or earlier.
-    fn wait(&mut self, longest: Duration) {
+    /// What is held waits for company.
+    fn hold(&mut self) {
+        self.go_by(self.came.map_or_else(Instant::now, |(first, _)| first) + ACK_HOLD);
+    }
+
+    /// What is held goes as soon as company may have come.
+    fn go_soon(&mut self) {
+        self.go_by(Instant::now() + ACK_DELAY);
+    }
+
+    fn go_by(&mut self, goes: Instant) {
         if !self.held.is_empty() {
-            let goes = Instant::now() + longest;
             self.due = Some(self.due.map_or(goes, |due| due.min(goes)));
         }
     }
@@ -186,7 +205,11 @@ impl Acks {
     }
 
     fn take(&mut self) -> impl Iterator<Item = (Uuid, Intervals)> + use<> {
-        (self.since, self.due) = (None, None);
+        if let Some((_, stored)) = self.stored.take() {
+            // What came after it is still to be stored.
+            self.came = self.came.filter(|(_, last)| *last > stored).map(|(_, last)| (last, last));
+            self.due = None;
+        }
         std::mem::take(&mut self.held).into_iter().map(|(epoch, intervals)| (epoch, intervals.into_iter().collect()))
     }
 }

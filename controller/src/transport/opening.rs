@@ -70,8 +70,11 @@ pub(super) async fn open<D: Directory>(
         })),
         AgentControl::Hello(mut hello) => {
             let version = check(&mut hello)?;
-            let stored = ask(directory.stored(agent, hello.held_epochs.clone())).await?;
-            let wanted = ask(directory.wanted(agent, hello.inventory.clone())).await?;
+            // At once: one after the other, a database that hangs would take longer than agents wait for a welcome.
+            let (stored, wanted) = tokio::try_join!(
+                ask(directory.stored(agent, hello.held_epochs.clone())),
+                ask(directory.wanted(agent, hello.inventory.clone())),
+            )?;
             Ok(Opened { agent, host_name: authorised.host_name, hello, version, stored, wanted })
         }
         AgentControl::Ping(_) | AgentControl::Stopping | AgentControl::Goodbye { .. } => {

@@ -65,17 +65,30 @@ async fn serve<D: Directory>(
         Err(end) => return (None, end),
     };
     let host = Some(opened.host_name.clone());
+    if let Some(gone) = connection.close_reason() {
+        // It did not wait for us. An older session of its, which may be alive, must not give way to nobody.
+        return (host, End::Lost(gone.to_string()));
+    }
     let mut present = match Present::enter(connection.remote_address(), &opened, context).await {
         Ok(present) => present,
         Err(end) => return (host, end),
     };
-    // A revocation between the first look and the registry would have found nobody to close.
-    let end = match opening::ask(context.directory.authorise(presented.key_hash)).await {
-        Err(End::Refused(refusal)) if refusal.code.is_final() => End::Refused(refusal),
-        _ => welcomed(connection, send, recv, context, &opened, presented.ends_ms, &mut present).await,
+    let end = tokio::select! {
+        biased;
+        refused = revoked(presented.key_hash, context) => refused,
+        end = welcomed(connection, send, recv, context, &opened, presented.ends_ms, &mut present) => end,
     };
     present.leave(matches!(end, End::Goodbye(_)), code(&end).1).await;
     (host, end)
+}
+
+/// Looks once more whether the key may come in: a revocation between the first look and the registry would have
+/// found nobody to close. The welcome does not wait for it.
+async fn revoked<D: Directory>(key_hash: [u8; 32], context: &Context<D>) -> End {
+    match opening::ask(context.directory.authorise(key_hash)).await {
+        Err(End::Refused(refusal)) if refusal.code.is_final() => End::Refused(refusal),
+        _ => std::future::pending().await,
+    }
 }
 
 async fn welcomed<D: Directory>(

@@ -85,6 +85,51 @@ async fn a_stuck_database_is_not_stormed_with_connections() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_commit_is_no_stalled_connection() {
+    for commit_ms in [3_500, 4_200, 4_900] {
+        let world = World::new(1);
+        world.memory.commit_ms.store(commit_ms, Ordering::Relaxed);
+        let agent = world.agent(1);
+        for tick in 0..24 {
+            agent.tick(tick);
+            sleep(5 * SECOND).await;
+        }
+        assert_eq!(world.connects(), 1, "acks come within ten seconds of their batches, {commit_ms} ms a commit");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_answers_late_costs_no_host_its_session() {
+    let world = World::new(1);
+    let agent = world.agent(1);
+    ticking(&agent, 20).await;
+    world.memory.stuck.store(true, Ordering::Relaxed);
+    // As long as the directory waits for the database.
+    world.memory.answer_ms.store(2_000, Ordering::Relaxed);
+    ticking(&agent, 60).await;
+    let presence = world.controller.presence.lock().unwrap().clone();
+    let lost: Vec<_> = presence.iter().filter(|(_, said)| matches!(said, Presence::Disconnected { .. })).collect();
+    assert!(lost.is_empty(), "the live view needs no database: {lost:?}");
+    assert!(world.controller.registry.is_connected(agent.agent.agent_id));
+    assert!((2..=4).contains(&world.connects()), "fresh ones after 10, 10, 20, 40 s: {}", world.connects());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_welcome_that_cannot_say_what_is_stored_brings_no_history_again() {
+    let world = World::new(1);
+    let agent = world.agent_with(1, Ways { on_disk: true, ..Ways::default() });
+    ticking(&agent, 300).await;
+    all_arrived(&agent, &world.memory).await;
+    world.memory.mute.store(true, Ordering::Relaxed);
+    world.net.cut(Cut::Socket(world.net.newest_socket(agent.address).expect("the agent's socket")));
+    ticking(&agent, 30).await;
+    all_arrived(&agent, &world.memory).await;
+    assert_eq!(world.connects(), 2);
+    let repeated = world.memory.tables().repeated;
+    assert!(repeated < 30, "{repeated} batches came again, of which none was unacknowledged for long");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_controller_that_returns_has_its_agents_within_five_seconds() {
     for (seed, away) in [(1, 0), (2, 4), (3, 30), (4, 300)] {
         let World { net, memory, controller } = World::new(seed);
