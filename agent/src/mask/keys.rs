@@ -167,6 +167,7 @@ fn pair_at(text: &str, at: usize, from: usize) -> Option<(usize, usize)> {
     if bytes[at] == b' ' && bytes.get(start) == Some(&b'-') {
         return None;
     }
+    let key = of_two_words(text, key, key_start, from);
     let (start, end) = value_range(text, start, &key, quoted, spaced, bytes[at]);
     (start < end && hides(&key, &text[start..end])).then_some((start, end))
 }
@@ -187,6 +188,17 @@ fn key_before(text: &str, at: usize, from: usize) -> Option<(String, bool, usize
     let start = back(end, &|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'));
     let start = start.max(end.saturating_sub(KEY_BYTES));
     (start < end).then(|| (text[start..end].to_owned(), quoted, start))
+}
+
+/// `API key`, `Secret Key`: what kind of key it is says the word before.
+fn of_two_words(text: &str, key: String, start: usize, from: usize) -> String {
+    if !["key", "keys"].iter().any(|word| key.eq_ignore_ascii_case(word)) {
+        return key;
+    }
+    match key_before(text, start, from) {
+        Some((kind, _, _)) => format!("{kind} {key}"),
+        None => key,
+    }
 }
 
 /// Where the value begins and ends.
