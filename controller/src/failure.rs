@@ -1,5 +1,6 @@
 //! Why the controller ends, and the exit code that says so (sysexits.h).
 
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Where the keys stand that the message names.
+    #[must_use]
+    pub fn configured_in(self, file: &Path) -> Self {
+        let place = |message| format!("{message} (configuration: {})", file.display());
+        match self {
+            Self::Listen(message) => Self::Listen(place(message)),
+            Self::Unavailable(message) => Self::Unavailable(place(message)),
+            other => other,
+        }
+    }
+
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

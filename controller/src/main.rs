@@ -1,7 +1,7 @@
 //! `fleetlight-controller`: reads the command line, then hands over to the library.
 
 use clap::{Parser, Subcommand};
-use fleetlight_controller::config::ControllerConfig;
+use fleetlight_controller::config::{ControllerConfig, DEFAULT_FILE};
 use fleetlight_controller::store::hosts::{HOST_NAME_RULE, is_host_name};
 use fleetlight_controller::{Failure, join_token, run};
 use std::future::Future;
@@ -45,7 +45,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Run(file) => load(file.config.as_deref()).and_then(|config| {
             log_to_stderr("info");
-            block_on(run(config))
+            let place = file.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+            block_on(run(config)).map_err(|failure| failure.configured_in(place))
         }),
         Verb::CheckConfig(file) => load(file.config.as_deref()).map(|_| println!("configuration is good")),
         Verb::JoinToken { host, config } => load(config.config.as_deref()).and_then(|config| {
