@@ -64,6 +64,6 @@ sample! {
 sample! {
     /// One temperature sensor.
     SensorSample is Sensor {
-        temperature_celsius: Celsius, Real, TENTH, "temperature; temp*_input of /sys/class/hwmon, else /sys/class/thermal", "node_hwmon_temp_celsius";
+        temperature_celsius: Celsius, Real, TENTH, "temperature, read every 30 s; temp*_input of /sys/class/hwmon, else /sys/class/thermal", "node_hwmon_temp_celsius";
     }
 }
