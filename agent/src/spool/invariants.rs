@@ -318,14 +318,16 @@ fn turn(spool: &Spool, now: Instant) {
 
 #[test]
 fn a_full_disk_first_takes_back_what_is_only_cache() {
-    let disk = SimDisk::default();
-    let spool = open_with(&disk, Bounds { segment_bytes: 1_000, ..BOUNDS });
-    (0..100).for_each(|tick| spool.push(samples(tick)));
-    spool.acked(spool.epoch(), 1, 90);
-    disk.set(Faults { room: Some(disk.bytes() + 50), ..Faults::default() });
-    (0..20).for_each(|tick| spool.push(samples(tick)));
-    assert_eq!(*spool.trouble().borrow(), None);
-    assert_eq!(sent(&spool).len(), 30);
+    for is_quota in [false, true] {
+        let disk = SimDisk::default();
+        let spool = open_with(&disk, Bounds { segment_bytes: 1_000, ..BOUNDS });
+        (0..100).for_each(|tick| spool.push(samples(tick)));
+        spool.acked(spool.epoch(), 1, 90);
+        disk.set(Faults { room: Some(disk.bytes() + 50), is_quota, ..Faults::default() });
+        (0..20).for_each(|tick| spool.push(samples(tick)));
+        assert_eq!(*spool.trouble().borrow(), None);
+        assert_eq!(sent(&spool).len(), 30);
+    }
 }
 
 #[test]
@@ -449,6 +451,18 @@ fn what_the_controller_could_not_look_up_stays_as_it_is_known() {
     spool.acked(spool.epoch(), 1, 25);
     spool.settle(&[]);
     assert_eq!((sent(&spool).len(), spool.evicted_batches()), (5, 0));
+}
+
+#[test]
+fn a_machine_that_was_set_back_gives_no_number_to_another_batch() {
+    for spool in [open(&SimDisk::default()), Spool::default()] {
+        (0..5).for_each(|tick| spool.push(samples(tick)));
+        // What it sent before it was set back.
+        spool.settle(&[(spool.epoch(), vec![(1, 90), (95, 100)])]);
+        (0..3).for_each(|tick| spool.push(samples(tick)));
+        assert_eq!(numbers(&all(&spool, Class::Live)), [101, 102, 103]);
+        assert_eq!(told(&spool), [(spool.epoch(), 91, 94)], "what it never sent is gone with that past");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! - `owner`: which host the folder is of. [`disk`]: the door to the file system.
 //!
 //! Invariants, each with a test of its name in `invariants.rs` or `memory_tests.rs`:
-//! 1. Numbers of an epoch rise by one and are never given twice; each start is a new epoch.
+//! 1. Numbers of an epoch rise by one and are never given twice; each start is a new epoch. A machine that
+//!    was set back while it ran passes over those that it gave before.
 //! 2. A batch is offered for sending once `write(2)` has put it into a segment file: kill -9 at any
 //!    instant leaves every batch that was offered there, exactly once.
 //! 3. A power cut costs at most the samples of one sync interval, and no fact that was synced, which
@@ -241,6 +242,18 @@ impl Spool {
     pub fn settle(&self, stored: &[(Uuid, Vec<(u64, u64)>)]) {
         let mut state = self.lock();
         let state = &mut *state;
+        let own = stored.iter().find(|(epoch, _)| *epoch == state.index.own);
+        let given = own.map(|(_, intervals)| recovery::set(intervals));
+        let given = given.and_then(|given| given.intervals().last().copied()).map_or(0, |(_, last)| last);
+        if given >= state.next {
+            // A snapshot of the running machine was restored: it has given these numbers before, to other batches.
+            tracing::warn!(
+                from = state.next,
+                to = given,
+                "the controller has numbers that are yet to come: they are passed over"
+            );
+            state.next = given + 1;
+        }
         let next = state.next;
         let ordinals: Vec<(u32, Uuid)> =
             state.index.epochs.iter().map(|(ordinal, epoch)| (*ordinal, epoch.id)).collect();

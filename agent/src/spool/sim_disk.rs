@@ -14,6 +14,8 @@ pub struct Faults {
     pub torn: usize,
     /// Bytes that there is room for.
     pub room: Option<usize>,
+    /// The room is the user's, not the disk's.
+    pub is_quota: bool,
     /// Every call is refused.
     pub refuses: bool,
 }
@@ -199,7 +201,8 @@ impl DiskFile for SimFile {
             content.bytes.extend_from_slice(&bytes[..most]);
         }
         alive?;
-        if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+        let full = if world.faults.is_quota { io::ErrorKind::QuotaExceeded } else { io::ErrorKind::StorageFull };
+        if fits { Ok(()) } else { Err(full.into()) }
     }
 
     fn sync(&self) -> io::Result<()> {

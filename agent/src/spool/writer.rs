@@ -186,7 +186,7 @@ impl Writer {
                 }
                 Err(error) => {
                     let _ = self.seal(spool, lane);
-                    let full = error.kind() == io::ErrorKind::StorageFull;
+                    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                     if !(full && self.remove(spool, Reclaim::Cached)) {
                         return Err(error);
                     }
