@@ -135,7 +135,13 @@ start_controller() {
 # The real enrolment, as for any other host: a one-time token, a key made here, a certificate.
 enrol_this_machine() {
   local token
-  [ -z "$(find "$state/agent/identity.json" -mtime -$IDENTITY_DAYS 2>/dev/null)" ] || return 0
+  local identity=$state/agent/identity.json endpoint
+  endpoint=$(sed -n 's/^public_endpoint = "\(.*\)"/\1/p' "$state/controller.toml")
+  # One that names another port or address would dial in vain.
+  if [ -n "$(find "$identity" -mtime -$IDENTITY_DAYS 2>/dev/null)" ]; then
+    ! grep -qF "\"session_endpoint\": \"$endpoint\"" "$identity" || return 0
+    say "Agents are to dial $endpoint now: enrolling this machine's anew. Other hosts' need a new join token each."
+  fi
   # Bound to the name: should the host be known already, it keeps its history.
   token=$("$binaries/fleetlight-controller" join-token --host "$(uname -n)" --config "$state/controller.toml") ||
     stop_with "no join token could be made for this machine's agent"

@@ -146,7 +146,8 @@ test("Ctrl-C stops all of it", async () => {
   assert.deepEqual(processes(), []);
 });
 
-test("starting again keeps the data; make down stops it from elsewhere", async () => {
+test("starting again, with another port for agents, keeps the data; make down stops it from elsewhere", async () => {
+  environment.SESSION_PORT = String(await freePort());
   const { said, process: child } = await up();
   assert.doesNotMatch(said, /setup/);
   const browse = client();

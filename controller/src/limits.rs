@@ -333,6 +333,9 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 pub const RECONNECT_PAUSE: Duration = Duration::from_secs(15);
 /// How often partitions are made and old data is forgotten.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// What upkeep may still take when the controller stops. What is not done by then is rolled back.
+pub const UPKEEP_GOODBYE_WAIT: Duration = Duration::from_secs(2);
 /// By how much a host's clock and the controller's may differ and still agree on the time: hours are closed so
 /// much too early at worst, and samples that come for them are merged later.
 pub const CLOCK_AGREES: Duration = Duration::from_secs(3600);

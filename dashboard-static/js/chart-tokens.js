@@ -11,7 +11,8 @@ export function readTokens() {
   return {
     muted: token("--muted"),
     line: token("--line"),
-    font: `${Number.parseFloat(style.fontSize) * 0.75}px ${getComputedStyle(document.body).fontFamily}`,
+    // Whole: uPlot multiplies the pixels by the screen's ratio, and reads digits only.
+    font: `${Math.round(Number.parseFloat(style.fontSize) * 0.75)}px ${getComputedStyle(document.body).fontFamily}`,
     lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
     tones: {
       ok: token("--ok"),

@@ -156,7 +156,7 @@ function imageCell(row) {
 function crashBelow(row) {
   const loop = row.body.crash_loop;
   if (!loop) return null;
-  return html`<div class="crash"><p>${crashLoop(loop)}.${loop.last_lines.length ? " Its last lines:" : " It printed nothing before it died."}</p>
+  return html`<div class="crash"><p>${crashLoop(loop)}.${loop.last_lines.length ? " Its last lines:" : " Its last lines are not known."}</p>
     ${loop.last_lines.length > 0 && h(LogLines, { lines: loop.last_lines, label: `Last lines of ${plainLine(row.body.name)}` })}</div>`;
 }
 

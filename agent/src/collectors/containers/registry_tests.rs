@@ -167,7 +167,7 @@ fn a_loop_of_before_the_agent_is_told_with_the_first_look() {
     let mut registry = registry();
     let outcome = registry.inspected(restarting(ContainerState::Restarting, 8), 0, 21_000, true);
     assert_eq!(facts(&outcome), ["crash_loop_began"]);
-    let expected = CrashLoopFacts { deaths: 3, last_exit_code: Some(5), last_lines: Vec::new() };
+    let expected = CrashLoopFacts { deaths: 1, last_exit_code: Some(5), last_lines: Vec::new() };
     assert_eq!(CrashLoopFacts::of(body(&outcome)), Some(expected));
     assert!(registry.inspected(restarting(ContainerState::Restarting, 8), 0, 22_000, true).events.is_empty());
 

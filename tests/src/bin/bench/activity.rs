@@ -76,7 +76,9 @@ impl Activity {
         } else {
             format!("; this kernel does not count {} of cgroups", uncounted.join(" and "))
         };
-        Ok(format!("at every tick at least {all} of {rows} containers changed in CPU, memory, network and I/O{but}"))
+        Ok(format!(
+            "at every tick at least {all} of {rows} containers changed in CPU, memory, network and I/O{but}; at a tick a second memory.stat is read anew every 4.5 s, or when the memory in use has moved by 1 MiB"
+        ))
     }
 }
 
