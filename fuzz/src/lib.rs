@@ -39,6 +39,7 @@ pub mod pressure;
 pub mod procfile;
 #[path = "../../agent/src/collectors/host/rates.rs"]
 pub mod rates;
+pub mod spool;
 #[path = "../../agent/src/collectors/host/stat.rs"]
 pub mod stat;
 #[path = "../../agent/src/workers/message.rs"]
