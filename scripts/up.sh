@@ -49,6 +49,11 @@ make_state() {
 }
 
 check_ports() {
+  local setting
+  for setting in "PORT=$port" "SESSION_PORT=$session_port"; do
+    [[ ${setting#*=} =~ ^[1-9][0-9]{0,4}$ && ${setting#*=} -le 65535 ]] || die "$setting is no port; allowed: 1 to 65535"
+  done
+  [ "$port" != "$session_port" ] || die "PORT and SESSION_PORT are both $port; give each its own"
   ! port_taken tcp "$port" || die "TCP port $port is taken by another program; choose another one: make up PORT=$((port + 1))"
   local kind
   for kind in tcp udp; do

@@ -139,6 +139,10 @@ test("refuses a second one beside it, and a port that is taken, and says what to
   const taken = refused({ STATE: elsewhere });
   assert.equal(taken.status, 1);
   assert.match(taken.stderr, new RegExp(`TCP port ${environment.PORT} is taken.* make up PORT=`));
+  for (const bad of ["abc", "0", "65536"]) {
+    const { stderr } = refused({ STATE: elsewhere, PORT: bad });
+    assert.match(stderr, new RegExp(`PORT=${bad} is no port; allowed: 1 to 65535`));
+  }
 });
 
 test("Ctrl-C stops all of it", async () => {
