@@ -45,6 +45,8 @@ async fn until_state(client: &Client, name: &str, state: &str, within: Duration)
 /// A host's samples of one tick.
 struct TickRows {
     at_ms: i64,
+    /// When it had come to us: it was sampled in between.
+    received_ms: i64,
     /// Kind, key, values by the metric's name.
     rows: Vec<(String, String, serde_json::Map<String, Value>)>,
 }
@@ -65,6 +67,7 @@ impl TickRows {
 /// The next tick of a host.
 async fn tick(stream: &mut Stream, catalogue: &Value) -> TickRows {
     let data = stream.wait(10 * SECOND, |name, data| (name == "samples").then(|| data.clone())).await.expect("samples");
+    let received_ms = now_ms();
     let named = |row: &Value| {
         let kind = row["kind"].as_str()?.to_owned();
         let metrics =
@@ -73,7 +76,7 @@ async fn tick(stream: &mut Stream, catalogue: &Value) -> TickRows {
         Some((kind, row["key"].as_str()?.to_owned(), values))
     };
     let rows = data["rows"].as_array().expect("rows").iter().filter_map(named).collect();
-    TickRows { at_ms: data["tick_ms"].as_i64().expect("a tick's time"), rows }
+    TickRows { at_ms: data["tick_ms"].as_i64().expect("a tick's time"), received_ms, rows }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! What `/proc` and `df` say, noted again and again beside an agent: a sample is judged by what was true around it.
+//! What `/proc` and the file system say, noted again and again beside an agent: a sample is judged by what was true
+//! from its tick until it had come to us.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// Between two looks: memory moves little in it, and 100 looks a second cost next to nothing.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// One look at `/proc`.
+/// One look.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub at_ms: i64,
@@ -18,6 +19,15 @@ pub struct Look {
     pub load1: f64,
     /// Clock ticks of all CPUs since the boot: busy, and all.
     pub cpu: (f64, f64),
+    pub root_used_bytes: f64,
+}
+
+/// The looks of a time, with the last one before it and the first one after it: what changed between two looks
+/// is in one of them.
+pub fn around(looks: &[Look], from_ms: i64, to_ms: i64) -> &[Look] {
+    let first = looks.partition_point(|look| look.at_ms <= from_ms).saturating_sub(1);
+    let end = looks.partition_point(|look| look.at_ms < to_ms);
+    &looks[first..looks.len().min(end + 1)]
 }
 
 /// A thread that looks, until it is asked.
@@ -55,6 +65,7 @@ impl Look {
         let ticks: Vec<f64> =
             stat.lines().next().expect("cpu").split_whitespace().skip(1).take(8).map(number).collect();
         let all: f64 = ticks.iter().sum();
+        let root = rustix::fs::statvfs("/").expect("statvfs of /");
         let load = fs::read_to_string("/proc/loadavg").expect("/proc/loadavg");
         Self {
             at_ms: crate::now_ms(),
@@ -62,6 +73,7 @@ impl Look {
             load1: number(load.split(' ').next().expect("load")),
             // The fourth is idle, the fifth waits for a disk.
             cpu: (all - ticks[3] - ticks[4], all),
+            root_used_bytes: ((root.f_blocks - root.f_bfree) * root.f_frsize) as f64,
         }
     }
 }
