@@ -117,7 +117,8 @@ function mountCell(host) {
 /** @param {Host} host */
 function containersCell(host) {
   const containers = host.summary.containers;
-  if (!containers?.total) return html`<span class="muted">none</span>`;
+  if (!containers) return html`<span class="muted">no Docker</span>`;
+  if (!containers.total) return html`<span class="muted">none</span>`;
   return html`<span class="stack"><span>${containers.running} of ${containers.total} running</span>
     ${containers.crash_loops > 0 && h(StatusMark, { tone: "crit", word: plural(containers.crash_loops, "crash loop") })}
     ${containers.unhealthy > 0 && h(StatusMark, { tone: "crit", word: `${containers.unhealthy} unhealthy` })}</span>`;

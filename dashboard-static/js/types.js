@@ -34,7 +34,7 @@
  * @property {number | null} memory_total_bytes
  * @property {GpuSummary[]} gpus
  * @property {{ key: string, used_percent: number } | null} fullest_mount
- * @property {{ running: number, total: number, crash_loops: number, unhealthy: number } | null} containers all zero where there is no Docker
+ * @property {{ running: number, total: number, crash_loops: number, unhealthy: number } | null} containers null where there is no Docker
  * @property {string | null} os
  * @property {string | null} kernel
  * @property {string | null} architecture

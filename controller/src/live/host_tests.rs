@@ -1,5 +1,8 @@
 use super::*;
-use fleetlight_protocol::document::{CollectorDocument, ContainerDocument, ContainerState, CrashLoop, GpuDocument};
+use crate::live::summary::ContainerCounts;
+use fleetlight_protocol::document::{
+    CollectorDocument, CollectorState, ContainerDocument, ContainerState, CrashLoop, GpuDocument,
+};
 use fleetlight_protocol::event::{Fact, Severity as EventSeverity};
 use fleetlight_protocol::samples::{ContainerSample, CoreSample, GpuSample, HostSample, MountSample, Sample};
 use uuid::Uuid;
@@ -137,8 +140,11 @@ fn the_summary_says_what_the_overview_shows() {
     assert_eq!(gpus, [("GPU-b", Some(70.0)), ("GPU-a", None)], "by index");
     let fullest = summary.fullest_mount.unwrap();
     assert_eq!((fullest.key.as_str(), fullest.used_percent), ("/", 40.0), "the server's disk is not this host's");
-    let counts = summary.containers;
-    assert_eq!((counts.running, counts.total, counts.crash_loops, counts.unhealthy), (2, 4, 1, 1));
+    let counts = ContainerCounts { running: 2, total: 4, crash_loops: 1, unhealthy: 1 };
+    assert_eq!(summary.containers, Some(counts));
+    let absent = CollectorDocument { state: CollectorState::Absent, ..CollectorDocument::default() };
+    data.take_document(&document(EntityKind::Collector, "containers", 1, Some(Body::Collector(absent))));
+    assert_eq!(Summary::of(&data).containers, None, "no Docker is not no container");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One host in a row: the numbers of the overview. Pure.
 
 use super::host::HostData;
-use fleetlight_protocol::document::{Body, ContainerState, GpuState};
+use fleetlight_protocol::document::{Body, CollectorState, ContainerState, GpuState};
 use fleetlight_protocol::samples::EntityKind;
 use serde::Serialize;
 
@@ -13,7 +13,8 @@ pub struct Summary {
     pub memory_total_bytes: Option<f64>,
     pub gpus: Vec<GpuSummary>,
     pub fullest_mount: Option<FullestMount>,
-    pub containers: ContainerCounts,
+    /// None where the host has no Docker.
+    pub containers: Option<ContainerCounts>,
     pub os: Option<String>,
     pub kernel: Option<String>,
     pub architecture: Option<String>,
@@ -107,7 +108,11 @@ fn fullest_mount(data: &HostData) -> Option<FullestMount> {
     Some(FullestMount { key: key.to_owned(), used_percent: (used_percent * 10.0).round() / 10.0 })
 }
 
-fn containers(data: &HostData) -> ContainerCounts {
+fn containers(data: &HostData) -> Option<ContainerCounts> {
+    let collector = data.documents.get(EntityKind::Collector, "containers").and_then(|held| held.body.as_ref());
+    if matches!(collector, Some(Body::Collector(collector)) if collector.state == CollectorState::Absent) {
+        return None;
+    }
     let mut counts = ContainerCounts::default();
     for (_, document) in data.documents.of(EntityKind::Container) {
         let Some(Body::Container(container)) = &document.body else { continue };
@@ -119,5 +124,5 @@ fn containers(data: &HostData) -> ContainerCounts {
             counts.running += 1;
         }
     }
-    counts
+    Some(counts)
 }
