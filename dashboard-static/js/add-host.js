@@ -7,6 +7,11 @@ import { moment } from "./format.js";
 import { announce } from "./store.js";
 import { Copyable, Dialog, ErrorNote, html, Icon } from "./ui.js";
 
+/** Whether a join command leads to the machine that it is run on. @param {string} command */
+export function onlyHere(command) {
+  return /@(127\.|localhost:|\[::1\])/.test(command);
+}
+
 /** @param {import("preact").RenderableProps<{ onMade?: () => void }>} props */
 export function AddHost(props) {
   const open = useSignal(false);
@@ -51,7 +56,7 @@ function AddHostDialog(props) {
     made
       ? html`<p>Copy the agent’s binary to the new host, and run this beside it. It works once and is shown only now.</p>
           ${h(Copyable, { text: made.command, label: "Command for the new host" })}
-          ${/@(127\.|localhost|\[::1\])/.test(made.command) && html`<p><strong>Only this machine can use it:</strong> the controller tells agents a loopback address. Start it with the name or address that others know: <code>make up ADDRESS=…</code>, or <code>public_endpoint</code> in its configuration.</p>`}
+          ${onlyHere(made.command) && html`<p><strong>Only this machine can use it:</strong> the controller tells agents a loopback address. Start it with the name or address that others know: <code>make up ADDRESS=…</code>, or <code>public_endpoint</code> in its configuration.</p>`}
           ${made.expires_ms && html`<p class="muted">The token expires at ${moment(made.expires_ms)}.</p>`}
           <p class="muted">The host appears on the overview within seconds of its first connection.</p>`
       : html`<form class="form" onSubmit=${make}>

@@ -3,6 +3,11 @@
 /** Lines that can be told apart by colour. */
 export const COLORS = 8;
 
+/** Three quarters of the text's size. In whole pixels: uPlot multiplies them by the screen's ratio, and reads digits only. @param {string} size @param {string} family */
+export function canvasFont(size, family) {
+  return `${Math.round(Number.parseFloat(size) * 0.75)}px ${family}`;
+}
+
 /** As they are now; a change of theme asks anew. */
 export function readTokens() {
   const style = getComputedStyle(document.documentElement);
@@ -11,8 +16,7 @@ export function readTokens() {
   return {
     muted: token("--muted"),
     line: token("--line"),
-    // Whole: uPlot multiplies the pixels by the screen's ratio, and reads digits only.
-    font: `${Math.round(Number.parseFloat(style.fontSize) * 0.75)}px ${getComputedStyle(document.body).fontFamily}`,
+    font: canvasFont(style.fontSize, getComputedStyle(document.body).fontFamily),
     lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
     tones: {
       ok: token("--ok"),

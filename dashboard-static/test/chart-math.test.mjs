@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { newest, niceTop, spread } from "../js/chart-math.js";
+import { canvasFont } from "../js/chart-tokens.js";
 
 test("a scale ends at a round number above the data", () => {
   assert.equal(niceTop(72, "decimal"), 100);
@@ -9,6 +10,11 @@ test("a scale ends at a round number above the data", () => {
   assert.equal(niceTop(null, "decimal"), 1);
   assert.equal(niceTop(0, "binary"), 1);
   assert.equal(niceTop(3 * 1024 ** 2, "binary"), 5 * 1024 ** 2);
+});
+
+test("a chart's font has whole pixels, which uPlot can multiply", () => {
+  assert.equal(canvasFont("14px", "sans"), "11px sans");
+  assert.equal(canvasFont("16px", "sans"), "12px sans");
 });
 
 test("labels stand apart, in the order of their lines, and inside", () => {

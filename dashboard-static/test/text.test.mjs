@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { onlyHere } from "../js/add-host.js";
 import { crashLoop, factText } from "../js/facts.js";
 import { refusalText } from "../js/refusals.js";
 import { plainLine } from "../js/ui.js";
@@ -34,4 +35,15 @@ test("what was refused is said in words, with its count and the last time", () =
   assert.match(told("time", 12, 3), /^12 samples refused for their time: why it was; last at /);
   assert.match(told("evicted", 0, 1), /^1 batch lost on the host: /);
   assert.match(told("of a newer controller", 2, 1), /^2 samples, documents or events refused: /);
+});
+
+test("a join command that leads nowhere from elsewhere is known", () => {
+  const command = (/** @type {string} */ endpoint) =>
+    `sudo ./fleetlight-agent enrol --token fljoin1-aa-bb-cc@${endpoint}`;
+  assert.deepEqual(["127.0.0.1:7443", "localhost:7443", "[::1]:7443"].map(command).map(onlyHere), [true, true, true]);
+  assert.deepEqual(["10.1.27.1:7443", "localhosts.example:1", "[fe80::1]:1"].map(command).map(onlyHere), [
+    false,
+    false,
+    false,
+  ]);
 });
