@@ -225,4 +225,5 @@ async fn two_hosts_inside_the_hub() {
     let back = began.elapsed();
     println!("stale after {stale:?}, online again {back:?} after the cable was back");
     assert!(back < 5 * SECOND, "online again only after {back:?}");
+    until_state(&client, "two", "online", 10 * SECOND).await;
 }
