@@ -12,6 +12,7 @@ pub mod identity;
 pub mod inventory;
 pub mod limits;
 pub mod mask;
+mod random;
 pub mod run;
 pub mod spool;
 pub mod tick;

@@ -7,6 +7,7 @@
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
 //! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
+//! - [`random`]: chance that a seed repeats.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
@@ -17,6 +18,7 @@ pub mod fake_docker;
 pub mod measure;
 pub mod netns;
 pub mod postgres;
+pub mod random;
 pub mod relay;
 pub mod sim_agent;
 pub mod sim_controller;

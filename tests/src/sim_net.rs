@@ -5,6 +5,7 @@
 
 mod socket;
 
+use crate::random::Random;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use socket::{Inbox, SimSocket};
 use std::collections::BTreeMap;
@@ -176,7 +177,7 @@ impl Net {
         let count = self.sent.entry((from, to)).or_default();
         *count += 1;
         self.bytes += bytes.len() as u64;
-        let mut chance = Chance::new(self.seed, from, to, *count);
+        let mut chance = chance(self.seed, from, to, *count);
         let cut = self.cuts.iter().any(|cut| match cut {
             Cut::OneWay { from: one, to: other } => from.ip() == *one && to.ip() == *other,
             Cut::Socket(socket) => from == *socket || to == *socket,
@@ -206,29 +207,8 @@ impl Net {
     }
 }
 
-/// SplitMix64 over the packet's coordinates.
-struct Chance(u64);
-
-impl Chance {
-    fn new(seed: u64, from: SocketAddr, to: SocketAddr, count: u64) -> Self {
-        let mut chance = Self(seed);
-        for part in [u64::from(from.port()), u64::from(to.port()), count] {
-            chance.0 ^= part;
-            chance.next();
-        }
-        chance
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.0 = mixed ^ (mixed >> 31);
-        self.0
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// The chance of one packet, by the seed and its coordinates.
+fn chance(seed: u64, from: SocketAddr, to: SocketAddr, count: u64) -> Random {
+    let parts = [u64::from(from.port()), u64::from(to.port()), count];
+    Random(parts.into_iter().fold(seed, |state, part| Random(state ^ part).draw()))
 }

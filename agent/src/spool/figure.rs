@@ -3,6 +3,7 @@
 use super::invariants::open_with;
 use super::sim_disk::SimDisk;
 use super::{Bounds, Payload};
+use crate::random::Random;
 use fleetlight_protocol::metric::Resolution;
 use fleetlight_protocol::samples::{EntityKind, Row};
 
@@ -11,25 +12,8 @@ const TICKS_A_DAY: usize = 17_280;
 /// would take a debug build a minute.
 const TICKS: usize = TICKS_A_DAY / 24;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn hex(&mut self, digits: usize) -> String {
-        (0..digits).map(|_| char::from(b"0123456789abcdef"[(self.next() % 16) as usize])).collect()
-    }
+fn hex(random: &mut Random, digits: usize) -> String {
+    (0..digits).map(|_| char::from(b"0123456789abcdef"[(random.draw() % 16) as usize])).collect()
 }
 
 /// The entities of a large host, every value present, all of them moving at once.
@@ -41,11 +25,11 @@ fn rows(random: &mut Random) -> Vec<Row> {
     keys.extend((0..12).map(|number| (EntityKind::Sensor, format!("coretemp/Core {number}"))));
     keys.extend(["/", "/boot", "/data", "/mnt/nfs"].map(|mount| (EntityKind::Mount, mount.to_owned())));
     for number in 0..8 {
-        let gpu = format!("GPU-{}-{}-{}", random.hex(8), random.hex(12), random.hex(12));
+        let gpu = format!("GPU-{}-{}-{}", hex(random, 8), hex(random, 12), hex(random, 12));
         keys.push((EntityKind::GpuProcess, format!("{gpu}/{}", 20_000 + number)));
         keys.push((EntityKind::Gpu, gpu));
     }
-    keys.extend((0..25).map(|_| (EntityKind::Container, random.hex(64))));
+    keys.extend((0..25).map(|_| (EntityKind::Container, hex(random, 64))));
     keys.extend(["host", "mounts", "gpu", "containers"].map(|name| (EntityKind::Collector, name.to_owned())));
     let mut value = |resolution| match resolution {
         Resolution::Step(step) => step * (20.0 + 60.0 * random.unit()).round(),

@@ -1,6 +1,7 @@
 //! Pauses between dials: jittered, doubling, capped; the only place that knows them.
 
 use crate::limits::{BACKOFF_CAP, BACKOFF_CAP_LATER, BACKOFF_FIRST, BACKOFF_PATIENCE};
+use crate::random::Random;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -39,21 +40,6 @@ impl Backoff {
     }
 }
 
-/// SplitMix64: jitter needs no secrecy, and a test wants to choose it.
-#[derive(Debug)]
-pub(super) struct Random(pub u64);
-
-impl Random {
-    /// 0 to 1, without 1.
-    pub fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,14 +59,5 @@ mod tests {
         assert!(later >= BACKOFF_CAP_LATER / 2 && later <= BACKOFF_CAP_LATER, "{later:?}");
         backoff.reset();
         assert!(backoff.next() <= BACKOFF_FIRST);
-    }
-
-    #[test]
-    fn chance_covers_its_range() {
-        let mut random = Random(7);
-        let draws: Vec<f64> = (0..1_000).map(|_| random.unit()).collect();
-        assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
-        let mean = draws.iter().sum::<f64>() / 1_000.0;
-        assert!((0.45..0.55).contains(&mean), "{mean}");
     }
 }

@@ -1,11 +1,11 @@
 //! The control stream: acks in, pings out, renewal.
 
 use super::Link;
-use super::backoff::Random;
 use super::in_flight::InFlight;
 use super::session::Ended;
 use crate::identity::NewKey;
 use crate::limits::{CONTROL_QUEUE, PING_COMPANY_WAIT, PING_EVERY, RENEWAL_RETRY};
+use crate::random::Random;
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Ping};
 use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use quinn::{RecvStream, SendStream};

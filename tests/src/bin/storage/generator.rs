@@ -3,27 +3,20 @@
 
 use fleetlight_protocol::metric::{Metric, Unit};
 use fleetlight_protocol::samples::{EntityKind, Row};
+use fleetlight_tests::random::Random;
 
-/// splitmix64: small, seeded, good enough for noise.
+/// What shakes the walks.
 #[derive(Debug, Clone)]
-pub struct Noise(u64);
+pub struct Noise(Random);
 
 impl Noise {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self(Random(seed))
     }
 
     /// 0 to 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     pub fn chance(&mut self, of: f64) -> bool {
