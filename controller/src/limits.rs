@@ -276,6 +276,9 @@ pub const SERIES_BUCKETS: usize = 1_200;
 pub const SERIES_METRICS: usize = 16;
 pub const SERIES_KEYS: usize = 512;
 pub const SERIES_ROWS: usize = 400_000;
+/// Rows and documents of one answer about a past moment, some 20 MB: 500 hosts with 100 entities each. Beyond them it
+/// is refused in words, and kinds can be asked for one by one.
+pub const MOMENT_ROWS: usize = 50_000;
 
 // What one host may have. Beyond it the part is left out, counted in quarantine and shown with the host; the
 // rest of the batch is kept, and no other host notices.

@@ -87,6 +87,7 @@
  * @property {number} from_ms
  * @property {number} to_ms
  * @property {number} step_ms
+ * @property {"raw" | "minutes" | "quarters"} source
  * @property {number[]} times_ms
  * @property {{ key: string, metric: string, avg: (number | null)[], min: (number | null)[], max: (number | null)[] }[]} series
  */

@@ -20,6 +20,7 @@ pub mod guard;
 pub mod hosts;
 pub mod join_tokens;
 pub mod login;
+pub mod moment;
 pub mod page;
 pub mod password;
 pub mod refusals;

@@ -4,8 +4,8 @@
 //! tests go through the same table.
 
 use super::{
-    Api, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, page, refusals, series,
-    session, setup, stream,
+    Api, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, moment, page, refusals,
+    series, session, setup, stream,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -58,6 +58,8 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/hosts/{id}/events", Session, get(events::list)),
         route(read.clone(), "/hosts/{id}/refusals", Session, get(refusals::list)),
         route(read.clone(), "/hosts/{id}/series", Session, get(series::get)),
+        route(read.clone(), "/fleet/series", Session, get(series::fleet)),
+        route(read.clone(), "/fleet/at", Session, get(moment::get)),
         route(read.clone(), "/stream", Session, get(stream::get)),
         route(read.clone(), "/join-tokens", Session, get(join_tokens::list)),
         route(make.clone(), "/join-tokens", Session, post(join_tokens::create)),

@@ -2,7 +2,7 @@
 
 use super::flush::{Batch, Data};
 use super::{Store, StoreError, doing, storable, untagged};
-use crate::limits::CONFIRM_AFTER;
+use crate::limits::{CONFIRM_AFTER, MOMENT_ROWS};
 use fleetlight_protocol::document::{Body, Document, fingerprint};
 use fleetlight_protocol::samples::EntityKind;
 use serde_json::Value;
@@ -113,13 +113,20 @@ impl Store {
     }
 
     /// What was true of all hosts at a moment, each with its host.
-    pub(super) async fn fleet_documents(&self, at_ms: i64) -> Result<Vec<(i32, Document)>, StoreError> {
+    pub(super) async fn fleet_documents(
+        &self,
+        kinds: &[EntityKind],
+        at_ms: i64,
+    ) -> Result<Vec<(i32, Document)>, StoreError> {
+        let kinds: Vec<i16> = kinds.iter().map(|kind| *kind as i16).collect();
         let rows = sqlx::query(
             "select host_id, kind, key, ms_of(valid_from) as at_ms, body from inventory
-             where valid_from <= time_of($1) and (valid_to is null or valid_to > time_of($1))
-             order by host_id, kind, key",
+             where valid_from <= time_of($1) and (valid_to is null or valid_to > time_of($1)) and kind = any($2)
+             order by host_id, kind, key limit $3",
         )
         .bind(at_ms)
+        .bind(kinds)
+        .bind(MOMENT_ROWS as i64 + 1)
         .fetch_all(&self.pool)
         .await
         .map_err(doing("reading the documents of a moment"))?;

@@ -3,10 +3,11 @@
 
 use super::grid::Source;
 use super::partitions::HOUR_MS;
+use super::series::SeriesError;
 use super::tables::{self, HotTable};
 use super::tiers::{HALF_DAY_MS, MINUTE_MS, QUARTER_MS, Tier, late};
-use super::{Store, StoreError, doing};
-use crate::limits::LATEST_WINDOW;
+use super::{FAR_MS, Store, StoreError, doing};
+use crate::limits::{LATEST_WINDOW, MOMENT_ROWS};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::samples::{EntityKind, Row};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -25,15 +26,41 @@ impl Store {
     /// All hosts that had rows or documents at `at_ms`, by their ids.
     ///
     /// # Errors
-    /// The database does not answer.
-    pub async fn fleet_at(&self, at_ms: i64, now_ms: i64) -> Result<BTreeMap<i32, Moment>, StoreError> {
+    /// As [`Store::kinds_at`].
+    pub async fn fleet_at(&self, at_ms: i64, now_ms: i64) -> Result<BTreeMap<i32, Moment>, SeriesError> {
+        self.kinds_at(&EntityKind::ALL, at_ms, now_ms).await
+    }
+
+    /// Where the numbers of a moment are from.
+    #[must_use]
+    pub fn source_at(&self, at_ms: i64, now_ms: i64) -> Source {
+        self.finest(at_ms, now_ms)
+    }
+
+    /// The same of some kinds of entities.
+    ///
+    /// # Errors
+    /// They are more than [`MOMENT_ROWS`]; the time is none; the database does not answer.
+    pub async fn kinds_at(
+        &self,
+        kinds: &[EntityKind],
+        at_ms: i64,
+        now_ms: i64,
+    ) -> Result<BTreeMap<i32, Moment>, SeriesError> {
+        if !(0..=FAR_MS).contains(&at_ms) {
+            return Err(SeriesError::Question("ms must be milliseconds since the Unix epoch".into()));
+        }
         let mut hosts: BTreeMap<i32, Moment> = BTreeMap::new();
         let nothing = || Moment { tick_ms: None, rows: Vec::new(), documents: Vec::new() };
-        for (host_id, document) in self.fleet_documents(at_ms).await? {
+        let documents = self.fleet_documents(kinds, at_ms).await?;
+        let mut found = bounded(documents.len())?;
+        for (host_id, document) in documents {
             hosts.entry(host_id).or_insert_with(nothing).documents.push(document);
         }
-        for table in tables::all() {
-            for (host_id, tick_ms, row) in self.rows_at(table, None, at_ms, self.finest(at_ms, now_ms)).await? {
+        for table in tables::all().iter().filter(|table| kinds.contains(&table.kind)) {
+            let rows = self.rows_at(table, None, at_ms, self.source_at(at_ms, now_ms)).await?;
+            found = bounded(found + rows.len())?;
+            for (host_id, tick_ms, row) in rows {
                 let host = hosts.entry(host_id).or_insert_with(nothing);
                 host.tick_ms = host.tick_ms.max(Some(tick_ms));
                 host.rows.push(row);
@@ -58,7 +85,8 @@ impl Store {
         };
         let sql = format!(
             "select distinct on (entity_id) r.host_id, at_ms, key, numbers from ({rows}) as r
-             join entities on entities.id = entity_id order by entity_id, at_ms desc"
+             join entities on entities.id = entity_id order by entity_id, at_ms desc limit {}",
+            MOMENT_ROWS + 1
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .persistent(false)
@@ -92,6 +120,15 @@ impl Store {
             .map_err(doing("looking for a host's last tick"))?;
         Ok(tick.flatten())
     }
+}
+
+/// `found` rows and documents, unless they are too many for one answer.
+fn bounded(found: usize) -> Result<usize, SeriesError> {
+    if found <= MOMENT_ROWS {
+        return Ok(found);
+    }
+    let words = format!("more than {MOMENT_ROWS} rows and documents: ask for fewer kinds");
+    Err(SeriesError::Question(words))
 }
 
 fn numbers(table: &HotTable, of: impl Fn(&str) -> String) -> String {

@@ -1,7 +1,8 @@
 //! Numbers over time, in buckets: average, least and greatest, with gaps; from the coarsest source
 //! that suffices.
 
-use super::grid::{Grid, Source};
+use super::grid::Grid;
+pub use super::grid::Source;
 use super::pieces::{Wanted, buckets};
 use super::{FAR_MS, Store, StoreError, doing, tables};
 use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
@@ -44,6 +45,7 @@ pub struct Series {
     pub from_ms: i64,
     pub to_ms: i64,
     pub step_ms: i64,
+    pub source: Source,
     pub times_ms: Vec<i64>,
     pub series: Vec<Line>,
 }
@@ -170,7 +172,8 @@ impl Store {
 }
 
 fn answer(grid: Grid, series: Vec<Line>) -> Series {
-    Series { from_ms: grid.from_ms, to_ms: grid.to_ms(), step_ms: grid.step_ms, times_ms: grid.times(), series }
+    let Grid { from_ms, step_ms, source, .. } = grid;
+    Series { from_ms, to_ms: grid.to_ms(), step_ms, source, times_ms: grid.times(), series }
 }
 
 fn table_of(kind: EntityKind) -> Result<&'static tables::HotTable, SeriesError> {

@@ -170,6 +170,7 @@ async fn series_have_gaps_where_nothing_was_measured() {
     let ask = |rest: &str| format!("hosts/{id}/series?kind=core&metric=cpu_percent&{range}{rest}");
     let series = get(&site, &cookie, &ask("&key=cpu0&buckets=100")).await;
     assert_eq!((&series["step_ms"], series["times_ms"].as_array().unwrap().len()), (&json!(5_000), 6));
+    assert_eq!(series["source"], "raw");
     assert_eq!(series["series"][0]["avg"], json!([10.0, 11.0, null, null, 14.0, null]));
     assert_eq!(series["series"].as_array().unwrap().len(), 1);
     let all = get(&site, &cookie, &ask("")).await;
@@ -184,6 +185,65 @@ async fn series_have_gaps_where_nothing_was_measured() {
     ] {
         let answer = site.call("GET", &format!("hosts/{id}/series?{wrong}")).header("Cookie", &cookie).send().await;
         let (status, detail) = refusal(answer.unwrap()).await;
+        assert_eq!((status, detail.contains(word)), (400, true), "{wrong}: {detail}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn ranges_reach_as_far_as_anything_is_kept() {
+    let site = Site::start().await;
+    let cookie = site.cookie().await;
+    let id = enrol(&site, &cookie, "beta").await;
+    let now = now_ms();
+    let rows = vec![CoreSample { cpu_percent: Some(40.0) }.row("cpu0")];
+    store(&site, id, 1, Data::Samples { tick_ms: now - 3_600_000, rows }).await;
+    for (days, source) in [(0.2, "raw"), (7.0, "minutes"), (30.0, "quarters"), (730.0, "quarters")] {
+        let from_ms = now - (days * 86_400_000.0) as i64;
+        let ask = format!("hosts/{id}/series?kind=core&metric=cpu_percent&from_ms={from_ms}&to_ms={now}");
+        let series = get(&site, &cookie, &ask).await;
+        let values = series["series"][0]["max"].as_array().unwrap();
+        assert_eq!(series["source"], source, "{days} days");
+        assert!(values.len() <= 1_200 && values.iter().filter(|value| !value.is_null()).count() == 1, "{days} days");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn the_fleet_is_told_as_one_and_as_it_was() {
+    let site = Site::start().await;
+    let cookie = site.cookie().await;
+    let id = enrol(&site, &cookie, "beta").await;
+    let then = now_ms() / 60_000 * 60_000 - 600_000;
+    let row = |key: &str, percent: f64| CoreSample { cpu_percent: Some(percent) }.row(key);
+    for (seq, (second, percent)) in [(0, 10.0), (5, 30.0), (300, 90.0)].into_iter().enumerate() {
+        let data = Data::Samples { tick_ms: then + second * 1_000, rows: vec![row("cpu0", percent), row("cpu1", 0.0)] };
+        store(&site, id, seq as u64 + 1, data).await;
+    }
+    let ask = format!("fleet/series?kind=core&metric=cpu_percent&from_ms={then}&to_ms={}", then + 15_000);
+    let series = get(&site, &cookie, &ask).await;
+    let line = json!([{"key": "", "metric": "cpu_percent",
+        "avg": [5.0, 15.0, null], "min": [0.0, 0.0, null], "max": [10.0, 30.0, null]}]);
+    assert_eq!((&series["series"], &series["source"]), (&line, &json!("raw")));
+
+    let at = get(&site, &cookie, &format!("fleet/at?ms={}", then + 7_000)).await;
+    assert_eq!((&at["at_ms"], &at["source"]), (&json!(then + 7_000), &json!("raw")));
+    assert_eq!(at["hosts"].as_array().unwrap().len(), 1, "only hosts of which something is known");
+    let host = &at["hosts"][0];
+    assert_eq!((&host["id"], &host["name"], &host["tick_ms"]), (&json!(id), &json!("beta"), &json!(then + 5_000)));
+    assert_eq!(host["rows"][0], json!({"kind": "core", "key": "cpu0", "values": [30.0]}));
+    let of = |kind: &str| format!("fleet/at?ms={}&kind={kind}", then + 7_000);
+    assert_eq!(get(&site, &cookie, &of("gpu,host")).await["hosts"], json!([]));
+    assert_eq!(get(&site, &cookie, &of("gpu,core")).await["hosts"], at["hosts"]);
+    for (wrong, word) in [
+        ("fleet/series?kind=core&metric=cpu_percent&key=cpu0", "leave key out"),
+        ("fleet/series?kind=cores&metric=cpu_percent", "allowed: host"),
+        ("fleet/series?kind=core&metric=cpu_percent&buckets=0", "1200"),
+        ("fleet/at", "ms"),
+        ("fleet/at?ms=-1", "Unix epoch"),
+        (&of("cores"), "allowed: host"),
+    ] {
+        let (status, detail) = refusal(site.call("GET", wrong).header("Cookie", &cookie).send().await.unwrap()).await;
         assert_eq!((status, detail.contains(word)), (400, true), "{wrong}: {detail}");
     }
     site.stop().await;
