@@ -291,14 +291,18 @@ pub const DOCKER_LIST: Duration = Duration::from_secs(60);
 /// waits is this host, so the pause carries no jitter.
 pub const DOCKER_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// Questions about containers that Docker gets at a time; more wait, so that a host with 200
-/// containers does not make it breathless at start.
+/// Questions about containers that Docker gets at a time, last log lines included; more wait, so that a host
+/// with 200 containers does not make it breathless at start, nor when all of them die.
 pub const DOCKER_QUESTIONS: usize = 8;
 
 /// The longest that the news of a death waits for the last log lines; then it goes without. Docker
 /// gives them within milliseconds; on a breathless host they are worth half of the 2 s within which
 /// a death is to be seen.
 pub const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
+
+/// Deaths that wait to be told: each of the [`CONTAINERS`] dies within [`LAST_LINES_WAIT`]. Full: the oldest
+/// is told at once, without its last lines.
+pub const UNTOLD_DEATHS: usize = CONTAINERS;
 
 /// Containers of one host that are looked at: several times the largest that we know of. More are
 /// left out.

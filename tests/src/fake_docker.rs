@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// Longest head of a request.
 const HEAD_BYTES: usize = 8 * 1024;
 
-/// Events that a slow follower may be behind.
-const EVENTS: usize = 64;
+/// Events that a slow follower may be behind: a burst of deaths.
+const EVENTS: usize = 512;
 
 /// How long a test waits for a question: longer than the agent's longest pause.
 const ASKED_WITHIN: Duration = Duration::from_secs(20);
@@ -37,6 +37,8 @@ struct Shared {
     events: broadcast::Sender<String>,
     /// Paths of the questions so far, without version and query.
     asked: watch::Sender<Vec<String>>,
+    /// By what is asked for, the last part of the path: questions that are open, and the most that ever were.
+    open: Mutex<HashMap<String, (usize, usize)>>,
 }
 
 /// What it does now.
@@ -44,7 +46,7 @@ struct Shared {
 struct Mood {
     /// It accepts, and answers nothing.
     silent: bool,
-    /// Questions whose answer is held back.
+    /// Questions for paths with this end have their answer held back.
     held: Option<String>,
     /// Bodies by path.
     answers: HashMap<String, String>,
@@ -63,6 +65,7 @@ impl FakeDocker {
             mood: watch::Sender::default(),
             events: broadcast::Sender::new(EVENTS),
             asked: watch::Sender::default(),
+            open: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -96,9 +99,9 @@ impl FakeDocker {
         let _ = self.shared.events.send(format!("{json}\n"));
     }
 
-    /// Takes questions for `path` and holds their answers back until [`FakeDocker::release`].
-    pub fn hold(&self, path: &str) {
-        self.shared.mood.send_modify(|mood| mood.held = Some(path.to_owned()));
+    /// Takes questions for paths that end with `end` and holds their answers back until [`FakeDocker::release`].
+    pub fn hold(&self, end: &str) {
+        self.shared.mood.send_modify(|mood| mood.held = Some(end.to_owned()));
     }
 
     /// Gives the answers that were held back, as they are now.
@@ -111,6 +114,12 @@ impl FakeDocker {
         self.shared.mood.send_modify(|mood| mood.silent = true);
     }
 
+    /// The most questions that were ever open at a time for paths whose last part is `what`.
+    #[must_use]
+    pub fn most_at_once(&self, what: &str) -> usize {
+        self.shared.open(what, |_| ()).1
+    }
+
     /// Waits until it has been asked for `path` more than `before` times; gives the new number.
     ///
     /// # Errors
@@ -121,6 +130,33 @@ impl FakeDocker {
         let more = tokio::time::timeout(ASKED_WITHIN, asked.wait_for(|asked| count(asked) > before)).await;
         let late = || format!("{path} was not asked more than {before} times within {ASKED_WITHIN:?}");
         Ok(count(&*more.with_context(late)??))
+    }
+}
+
+impl Shared {
+    fn open(&self, what: &str, change: impl FnOnce(&mut usize)) -> (usize, usize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, most) = open.entry(what.to_owned()).or_default();
+        change(now);
+        *most = (*most).max(*now);
+        (*now, *most)
+    }
+}
+
+/// One question that is not answered yet.
+struct Open<'a>(&'a Shared, String);
+
+impl<'a> Open<'a> {
+    fn new(shared: &'a Shared, path: &str) -> Self {
+        let what = path.rsplit('/').next().unwrap_or_default().to_owned();
+        shared.open(&what, |now| *now += 1);
+        Self(shared, what)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open(&self.1, |now| *now -= 1);
     }
 }
 
@@ -148,10 +184,13 @@ async fn serve(listener: std::os::unix::net::UnixListener, shared: Arc<Shared>) 
 /// One connection: one question.
 async fn converse(mut stream: UnixStream, shared: &Shared) -> std::io::Result<()> {
     let Some(path) = question(&mut stream).await? else { return Ok(()) };
+    // Whoever hung up before this was asked is noticed before it is counted.
+    tokio::task::yield_now().await;
+    let open = Open::new(shared, &path);
     let events = shared.events.subscribe();
     shared.asked.send_modify(|asked| asked.push(path.clone()));
     let mut mood = shared.mood.subscribe();
-    let answers = mood.wait_for(|mood| !mood.silent && mood.held.as_ref() != Some(&path));
+    let answers = mood.wait_for(|mood| !mood.silent && mood.held.as_ref().is_none_or(|end| !path.ends_with(end)));
     let body = tokio::select! {
         mood = answers => mood.ok().and_then(|mood| mood.answers.get(&path).cloned()),
         _ = stream.read_u8() => return Ok(()),
@@ -161,6 +200,8 @@ async fn converse(mut stream: UnixStream, shared: &Shared) -> std::io::Result<()
         Some(body) => ("200 OK", body),
         None => ("404 Not Found", r#"{"message":"there is no such thing"}"#.to_owned()),
     };
+    // Before whoever asked can ask again.
+    drop(open);
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod collecting;
+mod deaths;
 mod strange;
 
 use collecting::{Collecting, SECOND, near, stats};

@@ -1,14 +1,15 @@
 //! The last log lines of a dead container, as they may leave the host.
 
 use crate::docker::{ContainerId, Docker};
-use crate::limits::{LAST_LINES_WAIT, LOG_LINE_BYTES};
+use crate::limits::LOG_LINE_BYTES;
 use crate::mask;
 use fleetlight_protocol::limits::LAST_LINE_CHARS;
+use tokio::time::{Instant, timeout_at};
 
-/// The lines, if Docker has them at hand: the news of the death waits for them. None if the log
+/// The lines, if Docker gives them until `by`: the news of the death waits for them. None if the log
 /// driver keeps none, or the container is gone already.
-pub async fn of(docker: &Docker, id: &ContainerId) -> Vec<String> {
-    let lines = tokio::time::timeout(LAST_LINES_WAIT, docker.last_lines(id)).await;
+pub async fn of(docker: &Docker, id: &ContainerId, by: Instant) -> Vec<String> {
+    let lines = timeout_at(by, docker.last_lines(id)).await;
     shown(&lines.ok().and_then(Result::ok).unwrap_or_default())
 }
 

@@ -7,6 +7,7 @@
 //!
 //! - [`registry`], [`known`]: what is known, and what each fact changes; pure.
 //! - [`crash_loop`]: whether a container dies again and again; pure.
+//! - [`untold`]: what a death waits for before it is told; pure. [`last_lines`]: asking for it.
 //! - [`document`], [`events`]: what leaves the host; pure.
 //! - [`cgroup`], [`netdev`]: the kernel's files; pure but for finding folders.
 //!
@@ -23,6 +24,7 @@ mod last_lines;
 mod netdev;
 mod registry;
 mod session;
+mod untold;
 mod watch;
 
 use super::names::{ContainerNames, UserPattern};

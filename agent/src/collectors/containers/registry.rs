@@ -5,8 +5,7 @@
 //! the number at which it was asked, and an answer about a container that an event has changed
 //! since is dropped and asked again.
 
-pub use super::known::DeathNews;
-use super::known::Known;
+use super::known::{DeathNews, Known};
 use super::{document, events};
 use crate::collectors::names::{ContainerNames, UserPattern};
 use crate::docker::{Change, ContainerId, DaemonEvent, ImageId, Inspection, Listed, Network};

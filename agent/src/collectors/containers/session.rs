@@ -3,7 +3,8 @@
 //! Questions run beside the event stream, so that no slow answer holds up a death.
 
 use super::last_lines;
-use super::registry::{DeathNews, Outcome};
+use super::registry::Outcome;
+use super::untold::Ask;
 use super::watch::{End, Watcher};
 use crate::docker::{ContainerId, DaemonEvent, Docker, DockerError, ImageId, Inspection, List};
 use crate::limits::{DOCKER_LIST, DOCKER_PING, DOCKER_QUESTIONS};
@@ -14,14 +15,14 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until};
 
 /// Answers of Docker.
 enum Answer {
     List { asked: u64, result: Result<List, DockerError> },
     Inspection { id: ContainerId, asked: u64, result: Result<Box<Inspection>, DockerError> },
     Image { image: ImageId, result: Result<Option<u64>, DockerError> },
-    LastLines { death: DeathNews, lines: Vec<String> },
+    LastLines { number: u64, lines: Vec<String> },
     Pong(Result<(), DockerError>),
 }
 
@@ -52,6 +53,7 @@ impl<'a> Session<'a> {
         let (mut lists, mut pings, mut seconds) =
             (every(DOCKER_LIST), every(DOCKER_PING), every(Duration::from_secs(1)));
         loop {
+            let ready_at = self.watcher.untold.next_at();
             let has_loops = self.watcher.registry.has_loops();
             // In this order: an event is newer than any answer that waits beside it.
             let step = tokio::select! {
@@ -64,8 +66,12 @@ impl<'a> Session<'a> {
                     let outcome = self.watcher.registry.passed(wall_ms());
                     self.say(outcome).await
                 }
+                () = sleep_until(ready_at.unwrap_or_else(Instant::now)), if ready_at.is_some() => Ok(()),
             };
             if let Err(end) = step {
+                return end;
+            }
+            if let Err(end) = self.tell_ready().await {
                 return end;
             }
             self.ask_due();
@@ -128,9 +134,9 @@ impl<'a> Session<'a> {
                 Err(error) if error.ends_session() => return Err(error.into()),
                 result => watcher.registry.image(&image, result.ok().flatten(), now_ms),
             },
-            Answer::LastLines { death, lines } => {
-                watcher.untold.retain(|untold| *untold != death);
-                watcher.registry.told(&death, lines)
+            Answer::LastLines { number, lines } => {
+                watcher.untold.answered(number, lines);
+                return Ok(());
             }
         };
         self.say(outcome).await
@@ -141,14 +147,17 @@ impl<'a> Session<'a> {
         self.due.retain(|id| !outcome.gone.contains(id));
         self.looking.retain(|id| !outcome.gone.contains(id));
         if let Some(death) = outcome.death {
-            self.watcher.untold.push(death.clone());
-            let docker = self.docker.clone();
-            self.questions.push(Box::pin(async move {
-                let lines = last_lines::of(&docker, &death.id).await;
-                Answer::LastLines { death, lines }
-            }));
+            self.watcher.untold.push(death, Instant::now());
         }
         self.watcher.say(outcome.events, outcome.documents).await
+    }
+
+    /// Tells the deaths that wait for nothing any more.
+    async fn tell_ready(&mut self) -> Result<(), End> {
+        for (death, last_lines) in self.watcher.untold.ready(Instant::now()) {
+            self.watcher.tell(&death, last_lines).await?;
+        }
+        Ok(())
     }
 
     fn ask_list(&mut self) {
@@ -161,8 +170,16 @@ impl<'a> Session<'a> {
         self.questions.push(Box::pin(async move { Answer::Pong(docker.ping().await) }));
     }
 
-    /// Asks what is due, as far as the number of open questions allows.
+    /// Asks what is due, as far as the number of open questions allows: what a death waits for comes first.
     fn ask_due(&mut self) {
+        let free = DOCKER_QUESTIONS.saturating_sub(self.questions.len());
+        for Ask { number, id, by } in self.watcher.untold.ask(free) {
+            let docker = self.docker.clone();
+            self.questions.push(Box::pin(async move {
+                let lines = last_lines::of(&docker, &id, by).await;
+                Answer::LastLines { number, lines }
+            }));
+        }
         let free = DOCKER_QUESTIONS.saturating_sub(self.questions.len());
         let ids: Vec<_> = self.due.iter().filter(|id| !self.looking.contains(*id)).take(free).cloned().collect();
         for id in ids {

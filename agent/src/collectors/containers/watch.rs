@@ -2,8 +2,10 @@
 //!
 //! One task owns the [`Registry`]. It tells the collector of numbers what to read by a [`Board`].
 
-use super::registry::{DeathNews, Registry, Target};
+use super::known::DeathNews;
+use super::registry::{Registry, Target};
 use super::session::Session;
+use super::untold::Untold;
 use crate::collectors::{Outbox, Reading, Unavailable};
 use crate::docker::{Docker, DockerError};
 use crate::limits::DOCKER_BACKOFF;
@@ -36,8 +38,7 @@ pub struct Watcher {
     pub(super) since_ns: i64,
     /// Events may have been missed; until everything that the list names has been looked at.
     pub(super) gap: bool,
-    /// Deaths whose last lines are awaited.
-    pub(super) untold: Vec<DeathNews>,
+    pub(super) untold: Untold,
 }
 
 /// Why a session with Docker ended.
@@ -56,7 +57,7 @@ impl Watcher {
     #[must_use]
     pub fn new(socket: PathBuf, outbox: Outbox, board: watch::Sender<Board>, registry: Registry) -> Self {
         let since_ns = wall_ms().saturating_mul(1_000_000);
-        Self { socket, outbox, board, registry, since_ns, gap: true, untold: Vec::new() }
+        Self { socket, outbox, board, registry, since_ns, gap: true, untold: Untold::default() }
     }
 
     /// Follows Docker until `stop`, dialling again whenever it is lost.
@@ -99,11 +100,16 @@ impl Watcher {
 
     /// Deaths whose last lines nobody brings any more.
     async fn tell_untold(&mut self) -> Result<(), End> {
-        for death in std::mem::take(&mut self.untold) {
-            let outcome = self.registry.told(&death, Vec::new());
-            self.say(outcome.events, outcome.documents).await?;
+        for death in self.untold.give_up() {
+            self.tell(&death, Vec::new()).await?;
         }
         Ok(())
+    }
+
+    /// A death, with what is known of it by now.
+    pub(super) async fn tell(&mut self, death: &DeathNews, last_lines: Vec<String>) -> Result<(), End> {
+        let outcome = self.registry.told(death, last_lines);
+        self.say(outcome.events, outcome.documents).await
     }
 
     /// Events first, for they are what people wait for.
