@@ -300,6 +300,11 @@ pub const DOCKER_QUESTIONS: usize = 8;
 /// a death is to be seen.
 pub const LAST_LINES_WAIT: Duration = Duration::from_secs(1);
 
+/// The longest that the news of a death by SIGKILL that nobody asked for waits for Docker's word that memory was
+/// lacking: both come from the kernel by ways of their own, and the word is mostly first, else a few
+/// milliseconds later. Beyond it the death is told as any other.
+pub const OOM_WORD_WAIT: Duration = Duration::from_millis(200);
+
 /// Deaths that wait to be told: each of the [`CONTAINERS`] dies within [`LAST_LINES_WAIT`]. Full: the oldest
 /// is told at once, without its last lines.
 pub const UNTOLD_DEATHS: usize = CONTAINERS;

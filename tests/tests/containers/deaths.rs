@@ -2,11 +2,12 @@
 
 use crate::collecting::{Collecting, SECOND};
 use fleetlight_agent::collectors::Reading;
-use fleetlight_agent::limits::DOCKER_QUESTIONS;
+use fleetlight_agent::limits::{DOCKER_QUESTIONS, OOM_WORD_WAIT};
 use fleetlight_agent::tick::wall_ms;
-use fleetlight_protocol::event::Fact;
+use fleetlight_protocol::event::{Fact, Severity};
 use fleetlight_tests::fake_docker::FakeDocker;
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 
 fn event(action: &str, id: &str, exit_code: &str) -> String {
     let now_ns = wall_ms() * 1_000_000;
@@ -15,6 +16,86 @@ fn event(action: &str, id: &str, exit_code: &str) -> String {
             "Actor":{{"ID":"{id}","Attributes":{{"name":"{id}","exitCode":"{exit_code}"}}}}}}"#
     )
     .replace('\n', "")
+}
+
+/// The agent's clock stands still until this is dropped. After ten real seconds it goes on, so that whoever waits
+/// in vain is told.
+struct Frozen(#[expect(dead_code, reason = "dropped to let time go on")] mpsc::Sender<()>);
+
+impl Frozen {
+    fn new() -> Self {
+        tokio::time::pause();
+        let (hold, held) = mpsc::channel::<()>();
+        // The paused clock does not jump while somebody blocks.
+        tokio::task::spawn_blocking(move || held.recv_timeout(10 * SECOND));
+        Self(hold)
+    }
+}
+
+/// Waits until another container's event is told: what came before it is known by then. No death may be told.
+async fn others_go_on(docker: &FakeDocker, agent: &mut Collecting, id: &str) {
+    docker.event(&event("create", id, ""));
+    let created = |reading: &Reading| {
+        let Reading::Events(events) = reading else { return None };
+        assert!(!events.iter().any(|event| matches!(event.fact, Fact::ContainerDied { .. })), "{events:?}");
+        events.iter().any(|event| event.key == id).then_some(())
+    };
+    agent.until("another container's event", SECOND, created).await;
+}
+
+async fn death(agent: &mut Collecting) -> (bool, Severity) {
+    let died = agent.event("c1", "death", SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+    let Fact::ContainerDied { exit_code: Some(137), oom_killed, .. } = died.fact else { panic!("{:?}", died.fact) };
+    (oom_killed, died.severity)
+}
+
+async fn following(docker: &FakeDocker) -> (Collecting, Frozen) {
+    let agent = Collecting::start(docker.socket());
+    docker.asked("/events", 0).await.expect("asked");
+    (agent, Frozen::new())
+}
+
+#[tokio::test]
+async fn out_of_memory_said_before_the_death_is_told_without_waiting() {
+    let docker = FakeDocker::start().expect("a socket");
+    let (mut agent, _frozen) = following(&docker).await;
+    docker.event(&event("oom", "c1", ""));
+    docker.event(&event("die", "c1", "137"));
+    assert_eq!(death(&mut agent).await, (true, Severity::Crit));
+}
+
+#[tokio::test]
+async fn out_of_memory_said_after_the_death_is_awaited_even_if_docker_starts_it_again() {
+    let docker = FakeDocker::start().expect("a socket");
+    let (mut agent, _frozen) = following(&docker).await;
+    let mut asked = 0;
+    for restarts in [false, true] {
+        docker.event(&event("die", "c1", "137"));
+        asked = docker.asked("/containers/c1/logs", asked).await.expect("asked");
+        others_go_on(&docker, &mut agent, "c2").await;
+        if restarts {
+            docker.event(&event("start", "c1", ""));
+            others_go_on(&docker, &mut agent, "c3").await;
+        }
+        docker.event(&event("oom", "c1", ""));
+        assert_eq!(death(&mut agent).await, (true, Severity::Crit));
+    }
+    // The word was of the run before: the next kill is one from outside.
+    docker.event(&event("die", "c1", "137"));
+    others_go_on(&docker, &mut agent, "c4").await;
+    tokio::time::advance(OOM_WORD_WAIT).await;
+    assert_eq!(death(&mut agent).await, (false, Severity::Warn));
+}
+
+#[tokio::test]
+async fn a_kill_from_outside_is_told_once_the_wait_is_over_and_not_as_out_of_memory() {
+    let docker = FakeDocker::start().expect("a socket");
+    let (mut agent, _frozen) = following(&docker).await;
+    docker.event(&event("die", "c1", "137"));
+    docker.asked("/containers/c1/logs", 0).await.expect("asked");
+    others_go_on(&docker, &mut agent, "c2").await;
+    tokio::time::advance(OOM_WORD_WAIT).await;
+    assert_eq!(death(&mut agent).await, (false, Severity::Warn));
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use fleetlight_protocol::event::Fact;
 /// seconds unless told otherwise.
 pub const KILL_EXPLAINS_MS: i64 = 60_000;
 
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i64 = 137;
+
 /// An event and the daemon's own record of the same death differ by less.
 const SAME_DEATH_MS: i64 = 2_000;
 
@@ -20,9 +23,23 @@ pub struct DeathNews {
     pub at_ms: i64,
     pub exit_code: Option<i64>,
     pub deliberate: bool,
-    /// Out of memory was said before it; a restart forgets that before the death is told.
+    /// That memory was lacking was said before it, or while it waited to be told.
     pub oom: bool,
     pub turn: Option<Turn>,
+}
+
+impl DeathNews {
+    /// Whether the word that memory was lacking would explain it, and has not come.
+    #[must_use]
+    pub fn may_lack_memory(&self) -> bool {
+        self.exit_code == Some(KILLED) && !self.oom
+    }
+
+    /// Whether it died for want of memory: a container that lost only a child to it may end well later.
+    #[must_use]
+    pub fn lacked_memory(&self) -> bool {
+        self.exit_code == Some(KILLED) && self.oom
+    }
 }
 
 /// Facts, history and what is suspected.

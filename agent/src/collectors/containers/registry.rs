@@ -130,14 +130,11 @@ impl Registry {
     /// A death is ready to be told, with the last lines, masked, if they came in time.
     pub fn told(&mut self, death: &DeathNews, last_lines: Vec<String>) -> Outcome {
         let mut outcome = Outcome::default();
-        let known = self.known.get_mut(&death.id);
-        // Said before the death, or just after it and before the container was started again.
-        let out_of_memory = death.oom || known.as_ref().is_some_and(|known| known.oom);
-        let oom_killed = death.exit_code == Some(137) && out_of_memory;
-        let died = Fact::ContainerDied { exit_code: death.exit_code, oom_killed, last_lines: last_lines.clone() };
+        let (exit_code, oom_killed) = (death.exit_code, death.lacked_memory());
+        let died = Fact::ContainerDied { exit_code, oom_killed, last_lines: last_lines.clone() };
         let event = |fact, deliberate| events::event(death.id.as_str(), &death.name, death.at_ms, fact, deliberate);
         outcome.events.push(event(died, death.deliberate));
-        if let Some(known) = known {
+        if let Some(known) = self.known.get_mut(&death.id) {
             if !last_lines.is_empty() {
                 known.last_lines = last_lines;
             }

@@ -1,8 +1,10 @@
 use super::*;
 use crate::collectors::containers::known::KILL_EXPLAINS_MS;
+use crate::collectors::containers::untold::Untold;
 use crate::docker::RestartPolicy;
 use fleetlight_protocol::document::{Body, ContainerDocument};
 use fleetlight_protocol::event::Severity;
+use tokio::time::Instant;
 
 const ID: &str = "5001cea49bbd56ef7b70d8d13f825e7e1ad18ad18fd22d89626dbc1e1ea58752";
 
@@ -95,15 +97,16 @@ fn a_death_is_told_with_exit_code_and_lines_and_no_longer_measured() {
 #[test]
 fn out_of_memory_is_known_when_it_comes_before_or_just_after_the_death() {
     for oom_first in [true, false] {
-        let mut registry = knowing();
+        let (mut registry, mut untold) = (knowing(), Untold::default());
+        let now = Instant::now();
         if oom_first {
             registry.event(&at(4_999, Change::OutOfMemory));
         }
-        let death = registry.event(&died(5_000, 137)).death.expect("is news");
-        if !oom_first {
-            registry.event(&at(5_001, Change::OutOfMemory));
-        }
-        let told = registry.told(&death, Vec::new());
+        untold.push(registry.event(&died(5_000, 137)).death.expect("is news"), now);
+        assert_eq!(untold.lacked_memory(&id()), !oom_first);
+        untold.ask(1).iter().for_each(|ask| untold.answered(ask.number, Vec::new()));
+        let (death, lines) = untold.ready(now).pop().expect("is told at once");
+        let told = registry.told(&death, lines);
         assert!(matches!(told.events[0].fact, Fact::ContainerDied { oom_killed: true, .. }));
         assert_eq!(told.events[0].severity, Severity::Crit);
     }

@@ -6,7 +6,7 @@ use super::last_lines;
 use super::registry::Outcome;
 use super::untold::Ask;
 use super::watch::{End, Watcher};
-use crate::docker::{ContainerId, DaemonEvent, Docker, DockerError, ImageId, Inspection, List};
+use crate::docker::{Change, ContainerId, DaemonEvent, Docker, DockerError, ImageId, Inspection, List};
 use crate::limits::{DOCKER_LIST, DOCKER_PING, DOCKER_QUESTIONS};
 use crate::tick::wall_ms;
 use futures_util::stream::FuturesUnordered;
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
     async fn event(&mut self, event: Option<Result<DaemonEvent, DockerError>>) -> Result<(), End> {
         let ended =
             || DockerError::Broken { call: "events", message: "the stream ended: Docker stops or restarts".into() };
-        let event = match event.ok_or_else(ended)? {
+        let mut event = match event.ok_or_else(ended)? {
             Err(error @ DockerError::Misread { .. }) => {
                 // Asked for again it would end the next session too; the list tells what it meant.
                 self.watcher.since_ns = self.watcher.since_ns.max(wall_ms().saturating_mul(1_000_000));
@@ -93,6 +93,10 @@ impl<'a> Session<'a> {
             event => event?,
         };
         self.watcher.since_ns = self.watcher.since_ns.max(event.at_ns + 1);
+        // The word explains the death, not the run that may have begun since; how Docker sees it has changed.
+        if event.change == Change::OutOfMemory && self.watcher.untold.lacked_memory(&event.id) {
+            event.change = Change::Altered;
+        }
         let outcome = self.watcher.registry.event(&event);
         self.say(outcome).await
     }

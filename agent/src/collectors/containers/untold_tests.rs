@@ -50,3 +50,37 @@ fn each_has_its_own_time() {
     assert_eq!(ids(&untold.ready(now + LAST_LINES_WAIT)), ["c1"]);
     assert_eq!(untold.next_at(), Some(now + LAST_LINES_WAIT + Duration::from_millis(300)));
 }
+
+#[test]
+fn only_a_kill_that_nobody_asked_for_waits_for_the_word() {
+    let killed = DeathNews { exit_code: Some(137), ..news(1) };
+    let cases = [
+        (news(1), false),
+        (killed.clone(), true),
+        (DeathNews { deliberate: true, ..killed.clone() }, false),
+        (DeathNews { oom: true, ..killed }, false),
+    ];
+    for (death, waits) in cases {
+        let (mut untold, now) = (Untold::default(), Instant::now());
+        untold.push(death.clone(), now);
+        untold.ask(1).iter().for_each(|ask| untold.answered(ask.number, Vec::new()));
+        assert_eq!(untold.ready(now).is_empty(), waits, "{death:?}");
+        assert_eq!(untold.next_at(), waits.then_some(now + OOM_WORD_WAIT));
+        let told = untold.ready(now + OOM_WORD_WAIT);
+        assert!(told.iter().all(|(told, _)| *told == death), "no word, no lack of memory: {told:?}");
+        assert_eq!(told.len(), usize::from(waits));
+    }
+}
+
+#[test]
+fn the_word_explains_one_death_of_its_container() {
+    let (mut untold, now) = (Untold::default(), Instant::now());
+    let killed = |number| DeathNews { exit_code: Some(137), ..news(number) };
+    (1..=2).for_each(|number| untold.push(killed(number), now));
+    untold.push(killed(2), now);
+    untold.ask(3).iter().for_each(|ask| untold.answered(ask.number, Vec::new()));
+    assert!(untold.lacked_memory(&killed(2).id));
+    assert_eq!(untold.ready(now), [(DeathNews { oom: true, ..killed(2) }, Vec::new())], "the others wait on");
+    assert_eq!(ids(&untold.ready(now + OOM_WORD_WAIT)), ["c1", "c2"]);
+    assert!(!untold.lacked_memory(&killed(2).id), "too late");
+}
