@@ -41,6 +41,7 @@ export async function checkHost(page, expected) {
     const pressed = await page.getByRole("button", { name: "15 min", exact: true }).getAttribute("aria-pressed");
     expect(pressed === "true", "after a reload the range is another");
   });
+  await check("host: a range of days is drawn from a coarser source, and said so", () => longRange(page));
   await check("host: GPUs, containers, mounts and events are there, or said to be absent and why", async () => {
     for (const title of ["GPUs", "Containers", "Mounts", "Events"]) {
       const section = page.locator("section").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
@@ -92,6 +93,22 @@ async function arrows(page) {
   await page.waitForFunction(() => document.querySelector(".cursor-words time") !== null);
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => document.querySelector(".cursor-words time") === null);
+}
+
+/** The newest point of a week, of a quarter of an hour, with its day in the table. @param {import("playwright-core").Page} page */
+async function longRange(page) {
+  await page.getByRole("button", { name: "7 d", exact: true }).click();
+  await page.waitForURL(/range=7d/);
+  await page.getByText(/^means of 15\smin, from quarter hours/).waitFor({ timeout: SAMPLES_MS });
+  await chartsReady(page);
+  const chart = page.locator(".chart").filter({ has: page.getByRole("heading", { name: "CPU", exact: true }) });
+  await chart.getByRole("button", { name: "Table of CPU" }).click();
+  const newest = await chart.locator("tbody th").first().textContent();
+  expect(/^\d{4}-\d\d-\d\d \d\d:(00|15|30|45)$/.test(newest ?? ""), `the newest point is of "${newest}"`);
+  await chart.getByRole("button", { name: "Table of CPU" }).click();
+  await page.getByRole("button", { name: "1 h", exact: true }).click();
+  await page.waitForURL(/range=1h/);
+  await chartsReady(page);
 }
 
 /** @param {import("playwright-core").Page} page */

@@ -1,5 +1,7 @@
 // Numbers behind a chart: ends of scales, places of labels, words of ticks. Pure.
 
+import { dayMonth, monthYear } from "./format.js";
+
 const NICE_DECIMAL = [1, 2, 2.5, 5];
 
 /** A round end of the scale at or above the largest value. @param {number | null} max @param {"binary" | "decimal"} steps */
@@ -31,14 +33,41 @@ export function spread(tops, size, end) {
   return placed;
 }
 
+/** Points between gaps, through which no line goes; what is undefined is no gap. @param {(number | null | undefined)[]} column */
+export function lone(column) {
+  /** @type {number[]} */
+  const found = [];
+  let run = 0;
+  let last = -1;
+  const end = () => {
+    if (run === 1) found.push(last);
+    run = 0;
+  };
+  column.forEach((value, at) => {
+    if (value === null) end();
+    else if (value !== undefined) [run, last] = [run + 1, at];
+  });
+  end();
+  return found;
+}
+
 /** The last value that is known. @param {(number | null | undefined)[]} column */
 export function newest(column) {
   return column.findLast((value) => value != null) ?? null;
 }
 
-/** @param {number} time seconds @param {number} step seconds between ticks */
+/** Seconds. */
+const TICK_MINUTE = 60;
+const TICK_DAY = 86_400;
+/** The shortest month: ticks further apart stand at the beginnings of months. */
+const TICK_MONTH = 28 * TICK_DAY;
+
+/** Time of day, the date where a day begins, the month where a tick stands for one. @param {number} time seconds @param {number} step seconds between ticks */
 export function timeTick(time, step) {
   const date = new Date(time * 1000);
-  const parts = [date.getHours(), date.getMinutes(), ...(step < 60 ? [date.getSeconds()] : [])];
+  if (step >= TICK_MONTH) return monthYear(date);
+  if (step >= TICK_DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0))
+    return dayMonth(date);
+  const parts = [date.getHours(), date.getMinutes(), ...(step < TICK_MINUTE ? [date.getSeconds()] : [])];
   return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }

@@ -4,8 +4,9 @@ import { effect, signal, useComputed, useSignal } from "@preact/signals";
 import { h } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { TimeChart } from "./chart.js";
-import { clock, moment } from "./format.js";
-import { chosenRange, currentSpan, goLive, historyState, tableFor, version, zoomed, zoomTo } from "./history.js";
+import { moment } from "./format.js";
+import { historyState, tableFor, version } from "./history.js";
+import { chosenRange, currentSpan, goLive, pointTime, zoomed, zoomTo } from "./ranges.js";
 import { highName, lowName, plotted } from "./series.js";
 import { severityTone, USUAL_INTERVAL_MS } from "./status.js";
 import { announce, events, host, hosts } from "./store.js";
@@ -137,7 +138,7 @@ function keyMoved(event, chart, props) {
   if (index === null) return;
   const [times, ...columns] = chart.plot.data;
   const values = props.lines.map((line, at) => `${line.label} ${props.format(columns[at]?.[index])}`);
-  announce(`${clock(/** @type {number} */ (times[index]) * 1000)}: ${values.join(", ")}`);
+  announce(`${pointTime(/** @type {number} */ (times[index]) * 1000)}: ${values.join(", ")}`);
 }
 
 /** @param {PanelProps} props */
@@ -154,7 +155,7 @@ function DataOfChart(props) {
     <table>
       <thead><tr><th scope="col">Time</th>${props.lines.map((line) => html`<th scope="col" class="number">${line.label}</th>`)}</tr></thead>
       <tbody>${rows.map(
-        (at) => html`<tr key=${times[at]}><th scope="row">${clock((times[at] ?? 0) * 1000)}</th>
+        (at) => html`<tr key=${times[at]}><th scope="row">${pointTime((times[at] ?? 0) * 1000)}</th>
         ${columns.map((column) => html`<td class="number">${props.format(column[at])}</td>`)}</tr>`,
       )}</tbody>
     </table>

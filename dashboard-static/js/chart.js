@@ -7,7 +7,7 @@ import uPlot from "uplot";
 import { bandTop, drawBands } from "./chart-bands.js";
 import { placeCursor, scrub } from "./chart-cursor.js";
 import { drawMarks } from "./chart-marks.js";
-import { newest, niceTop, spread, timeTick } from "./chart-math.js";
+import { lone, newest, niceTop, spread, timeTick } from "./chart-math.js";
 import { COLORS, readTokens } from "./chart-tokens.js";
 import { indexAt } from "./series.js";
 
@@ -37,6 +37,10 @@ const LABEL_WIDTH = 148;
 const LABEL_WIDTH_NARROW = 116;
 const NARROW = 480;
 const LABEL_HEIGHT = 15;
+/** A point that no line goes through. */
+const LONE_PIXELS = 4;
+/** Bands that can be told apart where they overlap. */
+const MOST_BANDS = 4;
 /** A drag shorter than this is a click. */
 const DRAG_PIXELS = 6;
 
@@ -210,10 +214,14 @@ export class TimeChart {
     return Math.min(most, niceTop(Math.max(max ?? 0, bandTop(this.bands) ?? 0), steps));
   }
 
+  /** Of a few lines all bands; of many that of the highlighted line, since together they hide each other. */
   paintedBands() {
-    return this.bands.map((band, at) => {
-      const line = /** @type {Line} */ (this.options.lines[at]);
-      return { ...band, color: this.color(line), dim: this.focused !== null && this.focused !== line.id };
+    const { lines } = this.options;
+    return this.bands.flatMap((band, at) => {
+      const line = /** @type {Line} */ (lines[at]);
+      const dim = this.focused !== null && this.focused !== line.id;
+      if (lines.length > MOST_BANDS && this.focused !== line.id) return [];
+      return [{ ...band, color: this.color(line), dim }];
     });
   }
 
@@ -224,7 +232,11 @@ export class TimeChart {
       stroke: this.color(line),
       width: 1.5,
       dash: line.dashed ? [5, 3] : [],
-      points: { show: false },
+      points: {
+        show: false,
+        size: LONE_PIXELS,
+        filter: (plot, index) => lone(/** @type {Column} */ (plot.data[index])),
+      },
       spanGaps: false,
     };
   }

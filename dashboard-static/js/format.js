@@ -108,11 +108,27 @@ export function clock(ms) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** `2026-11-21 14:03`, where seconds say nothing. @param {number} ms */
+export function dayClock(ms) {
+  return `${isoDay(new Date(ms))} ${clock(ms).slice(0, 5)}`;
+}
+
+/** @param {Date} date */
+const isoDay = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** `21 Nov`. @param {Date} date */
+export const dayMonth = (date) => `${date.getDate()} ${MONTHS[date.getMonth()]}`;
+
+/** `Nov 2026`. @param {Date} date */
+export const monthYear = (date) => `${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
+
 /** `2026-11-21 14:03:05 UTC+1`. @param {number | null | undefined} ms */
 export function moment(ms) {
   if (ms == null) return NONE;
   const date = new Date(ms);
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(ms)} ${zone(date)}`;
+  return `${isoDay(date)} ${clock(ms)} ${zone(date)}`;
 }
 
 /** The reader's zone at a time. @param {Date} date */

@@ -1,24 +1,16 @@
-// History of the chosen host for its charts: loaded by range, then carried on by live samples.
-//
-// One range for all charts: it ends now ("live"), or is a span that somebody zoomed into, which freezes live updates.
+// History of the chosen host for its charts: loaded by range, then carried on by live samples, or asked for anew.
 
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { explain, get } from "./api.js";
-import { param, setParams } from "./route.js";
+import { currentSpan, hasTail, refreshEveryMs } from "./ranges.js";
 import { append, columnName, emptyTable, hasSpread, tableOf, trim } from "./series.js";
 import { catalogue, host, now } from "./store.js";
 
-/** @typedef {{ fromMs: number, toMs: number, live: boolean, spanMs: number }} Span */
+/** @typedef {import("./ranges.js").Span} Span */
 /** @typedef {import("./series.js").Table} Table */
 
-export const RANGES = [
-  { name: "15m", label: "15 min", spoken: "last 15 minutes", ms: 15 * 60_000 },
-  { name: "1h", label: "1 h", spoken: "last hour", ms: 60 * 60_000 },
-  { name: "6h", label: "6 h", spoken: "last 6 hours", ms: 6 * 60 * 60_000 },
-];
-const USUAL_RANGE = 1;
-/** Points of a line: about one for each pixel of a wide chart. */
-const BUCKETS = 600;
+/** Points of a line: about one for each pixel of a wide chart, and such that seven days are whole quarters of an hour. */
+const BUCKETS = 673;
 /** Metrics that charts draw, by kind. */
 const WANTED = /** @type {Record<string, string[]>} */ ({
   host: [
@@ -37,40 +29,17 @@ const WANTED = /** @type {Record<string, string[]>} */ ({
   gpu: ["utilization_percent", "memory_used_bytes", "temperature_celsius", "power_watts"],
 });
 
-export const chosenRange = computed(
-  () => RANGES.find((range) => range.name === param("range")) ?? /** @type {typeof RANGES[0]} */ (RANGES[USUAL_RANGE]),
-);
-
-/** The zoomed span, from the address; null when live. */
-export const zoomed = computed(() => {
-  const [fromMs, toMs] = [Number(param("from")), Number(param("to"))];
-  return fromMs > 0 && toMs > fromMs ? { fromMs, toMs } : null;
-});
-
-/** @param {number} fromMs @param {number} toMs */
-export function zoomTo(fromMs, toMs) {
-  setParams({ from: String(Math.round(fromMs)), to: String(Math.round(toMs)) });
-}
-
-export function goLive() {
-  setParams({ from: null, to: null });
-}
-
-/** The span that charts show at this moment. @returns {Span} */
-export function currentSpan() {
-  const zoom = zoomed.peek();
-  if (zoom) return { ...zoom, live: false, spanMs: zoom.toMs - zoom.fromMs };
-  const spanMs = chosenRange.peek().ms;
-  const toMs = now.peek();
-  return { fromMs: toMs - spanMs, toMs, live: true, spanMs };
-}
-
 export const historyState = signal(
   /** @type {{ state: "loading" | "ready" | "error", error: string }} */ ({ state: "loading", error: "" }),
 );
 /** Grows whenever a table changed; charts draw by it. */
 export const version = signal(0);
+/** Whether the shown span is another than what was loaded. */
+export const overdue = signal(false);
 let drawnMs = 0;
+let loadedMs = 0;
+/** @type {Span | null} */
+let loaded = null;
 
 function changedTables() {
   drawnMs = now.peek();
@@ -79,10 +48,16 @@ function changedTables() {
 
 /** Charts move on at least so often, also when no sample comes: a gap must grow. */
 const MOVE_MS = 5000;
+/** A long span moves on by less than a point of the screen until this share of it has passed. */
+const MOVE_SHARE = 1 / 2000;
 
-/** To be called each second. */
-export function moveOn() {
-  if (!document.hidden && !zoomed.peek() && now.peek() - drawnMs > MOVE_MS) changedTables();
+/** To be called each second. @param {number} hostId */
+export function moveOn(hostId) {
+  const span = currentSpan();
+  if (document.hidden || !span.live) return;
+  const refreshMs = refreshEveryMs(span, shownTable()?.stepMs ?? 0);
+  if (refreshMs !== null && now.peek() - loadedMs > refreshMs) loadHistory(hostId, chartedKinds());
+  else if (now.peek() - drawnMs > Math.max(MOVE_MS, span.spanMs * MOVE_SHARE)) changedTables();
 }
 
 /** @type {Map<string, Table>} */
@@ -97,17 +72,32 @@ export function tableFor(kind) {
 /** Whether charts draw more than means: a band from the least to the greatest. */
 export const spreadShown = () => version.value >= 0 && [...tables.values()].some(hasSpread);
 
+/** A table that stands for all: they answer one question, from one source. */
+function shownTable() {
+  return tables.get("host") ?? tables.values().next().value;
+}
+
+/** What charts are drawn from, and the distance of their points; null before the first answer. */
+export function shownSource() {
+  const table = version.value >= 0 ? shownTable() : null;
+  return table ? { source: table.source, stepMs: table.stepMs } : null;
+}
+
 /** Loads the shown span of a host anew; a later call overtakes an earlier one. @param {number} hostId @param {string[]} kinds */
 export async function loadHistory(hostId, kinds) {
   generation += 1;
   const mine = generation;
   const span = currentSpan();
+  loadedMs = now.peek();
+  overdue.value = span.spanMs !== loaded?.spanMs || span.live !== loaded.live;
   if (!tables.size) historyState.value = { state: "loading", error: "" };
   try {
     const answers = await Promise.all(kinds.map((kind) => get(seriesPath(hostId, kind, span))));
     if (mine !== generation) return;
     tables.clear();
     for (const [at, kind] of kinds.entries()) tables.set(kind, tableOf(answers[at]));
+    loaded = span;
+    overdue.value = false;
     historyState.value = { state: "ready", error: "" };
     changedTables();
   } catch (error) {
@@ -118,6 +108,7 @@ export async function loadHistory(hostId, kinds) {
 export function forgetHistory() {
   generation += 1;
   tables.clear();
+  loaded = null;
   historyState.value = { state: "loading", error: "" };
 }
 
@@ -143,7 +134,7 @@ export function chartedKinds() {
 export function appendSamples(samples) {
   const names = catalogue.peek();
   const span = currentSpan();
-  if (!names || !span.live || historyState.peek().state !== "ready" || host.peek()?.id !== samples.host_id) return;
+  if (!names || !hasTail(span) || historyState.peek().state !== "ready" || host.peek()?.id !== samples.host_id) return;
   for (const [kind, metrics] of Object.entries(WANTED)) {
     const rows = samples.rows.filter((row) => row.kind === kind);
     if (!rows.length) continue;

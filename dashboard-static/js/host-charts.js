@@ -5,26 +5,24 @@ import { h } from "preact";
 import { useEffect } from "preact/hooks";
 import { ChartPanel, cursorMs } from "./chart-panel.js";
 import { factText } from "./facts.js";
-import { byteRate, bytes, celsius, clock, moment, percent, watts, zone } from "./format.js";
+import { byteRate, bytes, celsius, clock, dayClock, duration, moment, percent, watts, zone } from "./format.js";
 import {
   appendSamples,
   chartedKinds,
-  chosenRange,
-  currentSpan,
   forgetHistory,
-  goLive,
   loadHistory,
   moveOn,
-  RANGES,
+  overdue,
+  shownSource,
   spreadShown,
   tableFor,
-  zoomed,
 } from "./history.js";
+import { chosenRange, currentSpan, goLive, RANGES, zoomed } from "./ranges.js";
 import { setParams } from "./route.js";
 import { columnName } from "./series.js";
 import { severityTone } from "./status.js";
 import { documentsOf, events, valuesOf } from "./store.js";
-import { listen } from "./stream.js";
+import { EVENTS_LOADED, listen } from "./stream.js";
 import { html, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").HostView} HostView */
@@ -181,7 +179,7 @@ export function HostCharts(props) {
       if (name === "samples") appendSamples(data);
       if (name === "detail") loadHistory(view.id, chartedKinds());
     });
-    const timer = setInterval(moveOn, 1000);
+    const timer = setInterval(() => moveOn(view.id), 1000);
     return () => {
       stop();
       clearInterval(timer);
@@ -213,13 +211,38 @@ function RangeChoice() {
   </div>`;
 }
 
+function zoomWords() {
+  const zoom = zoomed.value;
+  if (!zoom) return "";
+  const oneDay = dayClock(zoom.fromMs).slice(0, 10) === dayClock(zoom.toMs).slice(0, 10);
+  return `${moment(zoom.fromMs)} – ${oneDay ? clock(zoom.toMs) : dayClock(zoom.toMs)}`;
+}
+
+const hint = () => (zoomed.value ? "" : `times in ${zone(new Date())} · drag to zoom`);
+
+const SOURCES = { raw: "samples", minutes: "minutes", quarters: "quarter hours" };
+
+/** What the charts are drawn from. */
+function sourceWords() {
+  if (overdue.value) return "loading…";
+  const shown = shownSource();
+  if (!shown?.source) return "";
+  return `means of ${duration(shown.stepMs)}, from ${SOURCES[shown.source]}`;
+}
+
+/** Only the newest events are loaded: no mark does not mean no event before them. */
+function eventsWords() {
+  const oldest = events.value?.at(-1);
+  if (!oldest || (events.value?.length ?? 0) < EVENTS_LOADED || oldest.at_ms < currentSpan().fromMs) return "";
+  return `events since ${dayClock(oldest.at_ms).slice(0, 10)}`;
+}
+
 /** The time under the cursor and the event beside it, in a place that is always there. */
 function CursorWords() {
   const at = cursorMs.value;
   if (at === null) {
-    const zoom = zoomed.value;
-    const words = zoom ? `${moment(zoom.fromMs)} – ${clock(zoom.toMs)}` : `Drag to zoom · times in ${zone(new Date())}`;
-    return html`<p class="cursor-words muted">${words}${spreadShown() && " · shaded: least to greatest"}</p>`;
+    const words = [zoomWords(), sourceWords(), eventsWords(), spreadShown() && "shaded: min to max", hint()];
+    return html`<p class="cursor-words muted">${words.filter(Boolean).join(" · ")}</p>`;
   }
   const reach = currentSpan().spanMs * BESIDE;
   const near = (events.value ?? []).filter((event) => Math.abs(event.at_ms - at) <= reach);

@@ -5,6 +5,7 @@
  * @property {number[]} times seconds since the Unix epoch, rising
  * @property {Map<string, (number | null)[]>} columns by `columnName`; as long as `times`; null is a gap
  * @property {number} stepMs distance of neighbouring points
+ * @property {import("./types.js").SeriesSource | null} source what the points were made of
  */
 
 /** @param {string} key @param {string} metric */
@@ -24,7 +25,7 @@ export function hasSpread(table) {
 
 /** @returns {Table} */
 export function emptyTable(stepMs = 0) {
-  return { times: [], columns: new Map(), stepMs };
+  return { times: [], columns: new Map(), stepMs, source: null };
 }
 
 /**
@@ -42,7 +43,8 @@ export function tableOf(answer) {
     columns.set(lowName(name), one.min.slice(0, length));
     columns.set(highName(name), one.max.slice(0, length));
   }
-  return { times: answer.times_ms.slice(0, length).map((ms) => ms / 1000), columns, stepMs: answer.step_ms };
+  const times = answer.times_ms.slice(0, length).map((ms) => ms / 1000);
+  return { times, columns, stepMs: answer.step_ms, source: answer.source };
 }
 
 /**

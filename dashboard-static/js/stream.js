@@ -22,7 +22,8 @@ import {
 const SILENCE_MS = 12_000;
 const RETRY_FIRST_MS = 1000;
 const RETRY_MOST_MS = 15_000;
-const EVENTS_LOADED = 200;
+/** Of the host that is followed, at first. */
+export const EVENTS_LOADED = 200;
 
 /** @type {EventSource | null} */
 let source = null;

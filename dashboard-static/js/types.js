@@ -82,12 +82,14 @@
  * @property {any} detail
  */
 
+/** @typedef {"raw" | "minutes" | "quarters"} SeriesSource samples, or means of minutes or of quarters of an hour */
+
 /**
  * @typedef {object} SeriesAnswer
  * @property {number} from_ms
  * @property {number} to_ms
  * @property {number} step_ms
- * @property {"raw" | "minutes" | "quarters"} source
+ * @property {SeriesSource} source
  * @property {number[]} times_ms
  * @property {{ key: string, metric: string, avg: (number | null)[], min: (number | null)[], max: (number | null)[] }[]} series
  */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { newest, niceTop, spread } from "../js/chart-math.js";
+import { lone, newest, niceTop, spread, timeTick } from "../js/chart-math.js";
 import { canvasFont } from "../js/chart-tokens.js";
 
 test("a scale ends at a round number above the data", () => {
@@ -23,6 +23,20 @@ test("labels stand apart, in the order of their lines, and inside", () => {
   for (let at = 1; at < order.length; at += 1) assert.ok(order[at] - order[at - 1] >= 15, String(order));
   assert.ok(Math.max(...tops) <= 85);
   assert.ok(tops[2] < tops[0] && tops[0] < tops[1] && tops[1] < tops[3]);
+});
+
+test("a tick says time, day or month, as far as its neighbours are apart", () => {
+  const at = (/** @type {number[]} */ ...parts) => new Date(2026, ...parts).getTime() / 1000;
+  assert.equal(timeTick(at(10, 21, 14, 3, 5), 15), "14:03:05");
+  assert.equal(timeTick(at(10, 21, 14, 3), 300), "14:03");
+  assert.equal(timeTick(at(10, 21), 300), "21 Nov", "where a day begins, in a day's chart too");
+  assert.equal(timeTick(at(10, 21, 1), 2 * 86_400), "21 Nov", "also where the clock was changed");
+  assert.equal(timeTick(at(10, 1), 28 * 86_400), "Nov 2026");
+});
+
+test("a point between gaps is found, since no line shows it", () => {
+  assert.deepEqual(lone([5]), [0]);
+  assert.deepEqual(lone([null, 5, null, 1, 2, null, 3, undefined, 4, null, 7]), [1, 10]);
 });
 
 test("the newest value skips gaps", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { bandTop, runs } from "../js/chart-bands.js";
+import { thinned } from "../js/chart-marks.js";
 import { append, columnName, hasSpread, highName, indexAt, lowName, plotted, tableOf, trim } from "../js/series.js";
 
 const CPU = columnName("", "cpu_percent");
@@ -8,7 +9,7 @@ const CPU = columnName("", "cpu_percent");
 /** @param {number[]} timesMs @param {(number | null)[]} avg */
 function answer(timesMs, avg) {
   const series = [{ key: "", metric: "cpu_percent", avg, min: avg, max: avg }];
-  return { from_ms: 0, to_ms: 60_000, step_ms: 5000, times_ms: timesMs, series };
+  return { from_ms: 0, to_ms: 60_000, step_ms: 5000, source: /** @type {const} */ ("raw"), times_ms: timesMs, series };
 }
 
 test("buckets that hold nothing yet are left out at the end, not in the middle", () => {
@@ -50,6 +51,12 @@ test("one late tick is no gap, a run of empty buckets is", () => {
 test("a series that the table lacks is all gaps", () => {
   const [, column] = plotted(tableOf(answer([0, 5000], [1, 2])), ["none\u0000x"], 12_500);
   assert.deepEqual(column, [null, null]);
+});
+
+test("marks that would lie on each other are one, of the worst tone", () => {
+  const mark = (/** @type {number} */ atMs, /** @type {"info" | "warn" | "crit"} */ tone) => ({ atMs, tone });
+  const marks = [mark(250, "info"), mark(120, "warn"), mark(110, "crit"), mark(130, "info")];
+  assert.deepEqual(thinned(marks, 100), [mark(110, "crit"), mark(250, "info")]);
 });
 
 test("the point at a time is the last one not after it", () => {
