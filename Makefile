@@ -1,7 +1,7 @@
 # The one list of commands; CI calls the same ones. `make help` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt fuzz deny bench
+.PHONY: help up down backup restore test check fmt fuzz deny bench
 
 SECONDS ?= 30
 
@@ -13,6 +13,12 @@ up: ## Install what is missing, build, and run controller and agent on this mach
 
 down: ## Stop what `make up` started from another terminal
 	@scripts/down.sh
+
+backup: ## Copy what is stored, and the controller's identity, into a new folder (TO=)
+	@scripts/backup.sh $(if $(TO),"$(TO)")
+
+restore: ## Put a backup back, where there is no data; then start again (FROM=)
+	@scripts/restore.sh $(if $(FROM),"$(FROM)")
 
 test: ## Run every test: format, lints, units, whole system, page, dependencies
 	@scripts/test.sh
