@@ -228,6 +228,29 @@ async function checkSilence(context) {
   await page.close();
 }
 
+/** A database that lags is told calmly, and no more once it has caught up. @param {import("playwright-core").BrowserContext} context */
+async function checkBehind(context) {
+  const page = await context.newPage();
+  const stream = "**/admin/api/stream*";
+  const fleet = { hosts: [], now_ms: Date.now(), history_behind_ms: 94_000 };
+  const body = `event: fleet\nid: 1\ndata: ${JSON.stringify(fleet)}\n\n`;
+  await page.route(stream, (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.goto(`${options.url}/#/`);
+  await check("behind: the page says how far history is behind", async () => {
+    await page
+      .locator(".banner.calm")
+      .getByText(/^History is 1\smin 34\ss behind/)
+      .waitFor();
+    const found = await violations(page);
+    expect(!found.length, found.join("\n"));
+  });
+  await page.unroute(stream);
+  await check("behind: it says so no more when history has caught up", () =>
+    page.locator(".banner").waitFor({ state: "detached", timeout: SILENCE_MS }),
+  );
+  await page.close();
+}
+
 async function main() {
   await mkdir(options.out, { recursive: true });
   const { context, close } = await openBrowser(options.chromium);
@@ -255,6 +278,7 @@ async function main() {
     }
     await checkDialogs(page);
     await checkSilence(context);
+    await checkBehind(context);
     await logOutAndIn(page);
     await check("all along: a clean console, the two refusals aside that were provoked", () => {
       const errors = [...noticed.errors];

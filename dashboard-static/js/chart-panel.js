@@ -79,7 +79,6 @@ export function ChartPanel(props) {
     </figcaption>
     <div class="chart-place" ref=${place}>
       ${historyState.value.state === "loading" && html`<p class="chart-note">Loading history…</p>`}
-      ${historyState.value.state === "error" && html`<p class="chart-note">${historyState.value.error}</p>`}
       ${empty.value && html`<p class="chart-note">No numbers in this span.</p>`}
     </div>
     ${tableOpen.value && h(DataOfChart, props)}

@@ -194,7 +194,7 @@ export class TimeChart {
           gap: 8,
           grid: { stroke: paint.line, width: 1 },
           splits: (_, __, ___, max) => [0, max / 2, max],
-          values: (_, splits) => splits.map((value) => options.format(value)),
+          values: (plot, splits) => splits.map((value) => (this.hasScale(plot) ? options.format(value) : "")),
         },
       ],
       series: [{}, ...options.lines.map((line) => this.lineOptions(line))],
@@ -206,6 +206,11 @@ export class TimeChart {
         setSeries: [(_, index) => this.hovered(index)],
       },
     };
+  }
+
+  /** Without numbers there is no scale to read. @param {uPlot} plot */
+  hasScale(plot) {
+    return this.options.top !== null || plot.data[0].length > 0;
   }
 
   /** @param {number | null} max of the lines */

@@ -51,13 +51,17 @@ const MOVE_MS = 5000;
 /** A long span moves on by less than a point of the screen until this share of it has passed. */
 const MOVE_SHARE = 1 / 2000;
 
+/** What could not be loaded is asked for again after this time. */
+const RETRY_MS = 15_000;
+
 /** To be called each second. @param {number} hostId */
 export function moveOn(hostId) {
   const span = currentSpan();
-  if (document.hidden || !span.live) return;
-  const refreshMs = refreshEveryMs(span, shownTable()?.stepMs ?? 0);
+  if (document.hidden) return;
+  const failed = historyState.peek().state === "error";
+  const refreshMs = failed ? RETRY_MS : refreshEveryMs(span, shownTable()?.stepMs ?? 0);
   if (refreshMs !== null && now.peek() - loadedMs > refreshMs) loadHistory(hostId, chartedKinds());
-  else if (now.peek() - drawnMs > Math.max(MOVE_MS, span.spanMs * MOVE_SHARE)) changedTables();
+  else if (span.live && now.peek() - drawnMs > Math.max(MOVE_MS, span.spanMs * MOVE_SHARE)) changedTables();
 }
 
 /** @type {Map<string, Table>} */
@@ -101,7 +105,9 @@ export async function loadHistory(hostId, kinds) {
     historyState.value = { state: "ready", error: "" };
     changedTables();
   } catch (error) {
-    if (mine === generation) historyState.value = { state: "error", error: explain(error) };
+    if (mine !== generation) return;
+    overdue.value = false;
+    historyState.value = { state: "error", error: explain(error) };
   }
 }
 

@@ -10,6 +10,7 @@ import {
   appendSamples,
   chartedKinds,
   forgetHistory,
+  historyState,
   loadHistory,
   moveOn,
   overdue,
@@ -23,7 +24,7 @@ import { columnName } from "./series.js";
 import { severityTone } from "./status.js";
 import { documentsOf, events, valuesOf } from "./store.js";
 import { EVENTS_LOADED, listen } from "./stream.js";
-import { html, plainLine, StatusMark } from "./ui.js";
+import { ErrorNote, html, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").HostView} HostView */
 /** @typedef {import("./chart-panel.js").PanelLine} PanelLine */
@@ -192,6 +193,7 @@ export function HostCharts(props) {
       ${h(RangeChoice, {})}
       ${h(CursorWords, {})}
     </div>
+    ${historyState.value.state === "error" && h(ErrorNote, {}, `The charts' history was not loaded: ${historyState.value.error} It is tried again by itself.`)}
     <div class="charts">${panels(view)
       .filter((panel) => panel.lines.length)
       .map((panel) => h(ChartPanel, { key: panel.title, ...panel }))}</div>

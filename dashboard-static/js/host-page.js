@@ -3,7 +3,7 @@
 import { h } from "preact";
 import { Containers } from "./containers.js";
 import { Events } from "./events.js";
-import { bytes, offset, seconds } from "./format.js";
+import { bytes, duration, offset, plural, seconds } from "./format.js";
 import { Gpus } from "./gpus.js";
 import { HostCharts } from "./host-charts.js";
 import { Mounts } from "./mounts.js";
@@ -47,6 +47,7 @@ function HostHead(props) {
       ${h(StatusMark, shownState(summary))}
       ${h(Freshness, { ms: summary.last_seen_ms, intervalMs: summary.interval_ms })}
     </div>
+    ${summary.catching_up && html`<p class="muted">Its history is ${duration(summary.catching_up.behind_ms)} behind: ${plural(summary.catching_up.batches_left, "batch", "batches")} to come, while what is live goes on.</p>`}
     ${problemList(summary)}
     <dl class="facts">${factsOf(summary, view).map(([name, value, title]) => html`<div key=${name}><dt>${name}</dt><dd title=${title}>${value}</dd></div>`)}</dl>
   </header>`;

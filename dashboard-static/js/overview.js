@@ -4,7 +4,7 @@ import { computed } from "@preact/signals";
 import { h } from "preact";
 import { AddHost } from "./add-host.js";
 import { parseQuery, passes } from "./filter.js";
-import { bytesOf, percent, plural } from "./format.js";
+import { bytesOf, duration, percent, plural } from "./format.js";
 import { GpuStrip } from "./gpu-strip.js";
 import { href, param } from "./route.js";
 import { isStale, statusOf } from "./status.js";
@@ -80,7 +80,12 @@ export function shownState(host) {
 /** @param {Host} host */
 function hostCell(host) {
   const status = shownState(host);
-  return html`<span class="host-cell"><a href=${href(["host", String(host.id)])}>${plainLine(host.name)}</a>${h(StatusMark, status)}</span>`;
+  return html`<span class="host-cell"><a href=${href(["host", String(host.id)])}>${plainLine(host.name)}</a>${h(StatusMark, status)}${behindWords(host)}</span>`;
+}
+
+/** How far the history of a host that catches up is behind. @param {Host} host */
+function behindWords(host) {
+  return host.catching_up && html`<span class="muted">${duration(host.catching_up.behind_ms)} behind</span>`;
 }
 
 /** @param {number | null} share @param {string} note */

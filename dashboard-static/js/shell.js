@@ -1,11 +1,12 @@
 // The frame around every page: navigation, filter, theme, and the banner when the controller is silent.
 
+import { computed } from "@preact/signals";
 import { h } from "preact";
 import { themeName } from "./chart-panel.js";
 import { duration, moment } from "./format.js";
 import { KeyList, openDialog, Palette } from "./places.js";
 import { href, param, route, setParams } from "./route.js";
-import { announcement, connection, now } from "./store.js";
+import { announcement, connection, historyBehindMs, now } from "./store.js";
 import { html, Icon } from "./ui.js";
 
 const THEMES = /** @type {const} */ (["system", "dark", "light"]);
@@ -90,10 +91,20 @@ function LostBanner() {
   return html`<div class="banner">${h(Icon, { name: "status-warn", class: "shape" })}<span>No connection to the controller for <span title=${moment(sinceMs)}>${duration(now.value - sinceMs)}</span>. What you see ages; it is tried again all the time.</span></div>`;
 }
 
+/** The database is slow or away: calm, since nothing is lost. */
+function BehindBanner() {
+  const behindMs = historyBehindMs.value;
+  if (behindMs === null || connection.value.state === "lost") return null;
+  return html`<div class="banner calm">${h(Icon, { name: "history" })}<span>History is ${duration(behindMs)} behind: the database is slow or away. What is live goes on, and agents keep what is not stored yet.</span></div>`;
+}
+
+const behind = computed(() => historyBehindMs.value !== null);
+
 /** Said once, where the banner's ticking would be said each second. */
-function LostAnnouncement() {
-  const { state } = connection.value;
-  return html`<div class="hidden" role="status">${state === "lost" ? "The connection to the controller is lost." : ""}</div>`;
+function BannerAnnouncement() {
+  const lost = connection.value.state === "lost";
+  const words = lost ? "The connection to the controller is lost." : behind.value ? "History is behind." : "";
+  return html`<div class="hidden" role="status">${words}</div>`;
 }
 
 /** @param {{ onLogout: () => void, children?: import("preact").ComponentChildren }} props */
@@ -103,9 +114,9 @@ export function Shell(props) {
     document.getElementById("main")?.focus();
   }}>Skip to content</a>
   ${h(TopBar, { onLogout: props.onLogout })}
-  <main id="main" tabindex="-1">${h(LostBanner, {})}${props.children}</main>
+  <main id="main" tabindex="-1">${h(LostBanner, {})}${h(BehindBanner, {})}${props.children}</main>
   <div class="hidden" aria-live="polite">${announcement.value}</div>
-  ${h(LostAnnouncement, {})}
+  ${h(BannerAnnouncement, {})}
   ${openDialog.value === "palette" && h(Palette, {})}
   ${openDialog.value === "keys" && h(KeyList, {})}`;
 }

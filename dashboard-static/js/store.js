@@ -32,6 +32,8 @@ export const connection = signal(
 );
 /** The controller's clock, once a second: ages tick by it. */
 export const now = signal(Date.now());
+/** How far what is stored is behind what is live, as the controller said last; null when it is not. */
+export const historyBehindMs = signal(/** @type {number | null} */ (null));
 /** For screen readers: what changed, in words. */
 export const announcement = signal("");
 

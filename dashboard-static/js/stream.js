@@ -4,6 +4,7 @@ import { explain, get, Refusal, streamUrl } from "./api.js";
 import {
   chooseHost,
   connection,
+  historyBehindMs,
   host,
   now,
   putDetail,
@@ -80,6 +81,7 @@ const HANDLERS = {
   fleet(data) {
     setClock(data.now_ms);
     tickClock();
+    historyBehindMs.value = data.history_behind_ms ?? null;
     putFleet(data.hosts);
   },
   host: putHost,
@@ -87,7 +89,10 @@ const HANDLERS = {
   samples: putSamples,
   documents: (data) => putDocuments(data.host_id, data.documents),
   event: putEvent,
-  heartbeat: (data) => setClock(data.now_ms),
+  heartbeat(data) {
+    setClock(data.now_ms);
+    historyBehindMs.value = data.history_behind_ms ?? null;
+  },
 };
 
 function heard() {

@@ -53,6 +53,7 @@
  * @property {number | null} clock_offset_ms
  * @property {number | null} round_trip_ms
  * @property {number | null} interval_ms
+ * @property {{ behind_ms: number, batches_left: number } | null} catching_up history that is still to come
  * @property {Problem[]} problems worst first
  * @property {Summary} summary
  */
