@@ -23,6 +23,7 @@ import { html, Icon } from "./ui.js";
  * @property {number | null} [top] fixed end of the scale
  * @property {number} [most] the scale ends there at most
  * @property {"binary" | "decimal"} [steps]
+ * @property {boolean} [heat] many lines over a long time are a heat strip
  */
 
 /** Time under the cursor, the same for all charts; null when the cursor is away. */
@@ -39,6 +40,7 @@ export function ChartPanel(props) {
   const chart = useRef(/** @type {TimeChart | null} */ (null));
   const latest = useRef(props);
   latest.current = props;
+  const heat = isHeat(props);
   const shape = props.lines.map((line) => `${line.id} ${line.label} ${line.column}`).join("|");
   const theme = useThemeName();
   useEffect(() => {
@@ -50,6 +52,7 @@ export function ChartPanel(props) {
       top: props.top ?? null,
       most: props.most ?? Number.POSITIVE_INFINITY,
       steps: props.steps ?? "decimal",
+      heat,
       onZoom: zoomTo,
       onReset: goLive,
       onCursor: (_, timeMs) => {
@@ -63,7 +66,7 @@ export function ChartPanel(props) {
       made.destroy();
       chart.current = null;
     };
-  }, [shape, props.top, theme]);
+  }, [shape, props.top, theme, heat]);
   const tableOpen = useSignal(false);
   const empty = useComputed(
     () => version.value >= 0 && historyState.value.state === "ready" && !tableFor(latest.current.kind).times.length,
@@ -72,7 +75,7 @@ export function ChartPanel(props) {
     aria-label=${`${props.title}, ${spanWords()}. Arrow keys move the cursor.`}
     onKeyDown=${(/** @type {KeyboardEvent} */ event) => keyMoved(event, chart.current, latest.current)}>
     <figcaption>
-      <h3>${props.title}</h3>
+      <h3>${props.title}${heat && html` <span class="heat-key">fuller is more</span>`}</h3>
       <button type="button" class="link-button" aria-expanded=${tableOpen.value} onClick=${() => {
         tableOpen.value = !tableOpen.value;
       }}>${h(Icon, { name: "table-2" })}Table<span class="hidden"> of ${props.title}</span></button>
@@ -83,6 +86,17 @@ export function ChartPanel(props) {
     </div>
     ${tableOpen.value && h(DataOfChart, props)}
   </figure>`;
+}
+
+/** Lines that stay apart over a long time. */
+const MOST_LONG_LINES = 4;
+const LONG_MS = 60 * 60_000;
+
+/** Whether a row each shows more than lines over each other. @param {PanelProps} props */
+function isHeat(props) {
+  const zoom = zoomed.value;
+  const spanMs = zoom ? zoom.toMs - zoom.fromMs : chosenRange.value.ms;
+  return Boolean(props.heat) && props.lines.length > MOST_LONG_LINES && spanMs > LONG_MS;
 }
 
 function spanWords() {

@@ -16,6 +16,7 @@ export function readTokens() {
   return {
     muted: token("--muted"),
     line: token("--line"),
+    heat: token("--accent"),
     font: canvasFont(style.fontSize, getComputedStyle(document.body).fontFamily),
     lines: Array.from({ length: COLORS }, (_, at) => token(`--chart-${at + 1}`)),
     tones: {

@@ -1,4 +1,4 @@
-// Line charts over time; the only door to uPlot. Its parts are chart-bands, -cursor, -marks, -math and -tokens.
+// Line charts over time; the only door to uPlot. Its parts are chart-bands, -cursor, -heat, -marks, -math and -tokens.
 //
 // Colours and fonts are read from the page's tokens when a chart is made, so a change of theme makes charts anew.
 // Labels stand at the lines' ends as elements of their own, with the value at the cursor, or the newest.
@@ -6,6 +6,7 @@
 import uPlot from "uplot";
 import { bandTop, drawBands } from "./chart-bands.js";
 import { placeCursor, scrub } from "./chart-cursor.js";
+import { drawHeat } from "./chart-heat.js";
 import { drawMarks } from "./chart-marks.js";
 import { lone, newest, niceTop, spread, timeTick } from "./chart-math.js";
 import { COLORS, readTokens } from "./chart-tokens.js";
@@ -23,6 +24,7 @@ import { indexAt } from "./series.js";
  * @property {number | null} top fixed end of the scale, null for that of the data
  * @property {number} most what cannot be exceeded: the scale ends there at most
  * @property {"binary" | "decimal"} steps how the scale is divided
+ * @property {boolean} heat a row of colour for each line, in place of lines over each other
  * @property {(fromMs: number, toMs: number) => void} onZoom
  * @property {() => void} onReset
  * @property {(index: number | null, timeMs: number | null) => void} onCursor
@@ -164,9 +166,9 @@ export class TimeChart {
           filters: { pub: (type) => type === "mousemove" || type === "mouseleave" },
         },
         drag: { x: true, y: false, setScale: false, dist: DRAG_PIXELS },
-        focus: { prox: 24 },
+        focus: { prox: options.heat ? -1 : 24 },
         y: false,
-        points: { size: 6 },
+        points: options.heat ? { show: false } : { size: 6 },
         bind: {
           dblclick: () => () => {
             options.onReset();
@@ -177,7 +179,7 @@ export class TimeChart {
       focus: { alpha: 0.25 },
       scales: {
         x: { time: true, auto: false },
-        y: { range: (_, __, max) => [0, options.top ?? this.scaleTop(max)] },
+        y: { range: (_, __, max) => [0, options.heat ? options.lines.length : (options.top ?? this.scaleTop(max))] },
       },
       axes: [
         {
@@ -188,24 +190,48 @@ export class TimeChart {
           gap: 6,
           values: (_, splits, __, ___, step) => splits.map((split) => timeTick(split, step)),
         },
-        {
-          ...axis,
-          size: AXIS_WIDTH,
-          gap: 8,
-          grid: { stroke: paint.line, width: 1 },
-          splits: (_, __, ___, max) => [0, max / 2, max],
-          values: (plot, splits) => splits.map((value) => (this.hasScale(plot) ? options.format(value) : "")),
-        },
+        { ...axis, size: AXIS_WIDTH, gap: 8, ...(options.heat ? this.rowAxis() : this.scaleAxis()) },
       ],
       series: [{}, ...options.lines.map((line) => this.lineOptions(line))],
       hooks: {
-        drawAxes: [() => drawBands(this.plot, this.paintedBands())],
+        drawAxes: [() => this.drawBelow()],
         draw: [() => drawMarks(this.plot, this.marks, this.paint.tones), () => this.placeLabels()],
         setCursor: [() => this.cursorMoved()],
         setSelect: [() => this.selected()],
         setSeries: [(_, index) => this.hovered(index)],
       },
     };
+  }
+
+  /** @returns {uPlot.Axis} */
+  scaleAxis() {
+    const { paint, options } = this;
+    return {
+      grid: { stroke: paint.line, width: 1 },
+      splits: (_, __, ___, max) => [0, max / 2, max],
+      values: (plot, splits) => splits.map((value) => (this.hasScale(plot) ? options.format(value) : "")),
+    };
+  }
+
+  /** The names of a heat strip's rows, the first on top. @returns {uPlot.Axis} */
+  rowAxis() {
+    const { lines } = this.options;
+    return {
+      grid: { show: false },
+      splits: () => lines.map((_, at) => lines.length - at - 0.5),
+      values: () => lines.map((line) => line.label),
+    };
+  }
+
+  drawBelow() {
+    if (!this.options.heat) drawBands(this.plot, this.paintedBands());
+    else if (this.plot.data[0].length) drawHeat(this.plot, this.heatTop(), this.paint.heat, devicePixelRatio);
+  }
+
+  /** What is as full as colour can be. */
+  heatTop() {
+    const [, ...columns] = this.plot.data;
+    return this.options.top ?? this.scaleTop(bandTop(columns.map((high) => ({ high: /** @type {Column} */ (high) }))));
   }
 
   /** Without numbers there is no scale to read. @param {uPlot} plot */
@@ -237,6 +263,7 @@ export class TimeChart {
       stroke: this.color(line),
       width: 1.5,
       dash: line.dashed ? [5, 3] : [],
+      ...(this.options.heat ? { paths: () => null } : {}),
       points: {
         show: false,
         size: LONE_PIXELS,
@@ -255,7 +282,7 @@ export class TimeChart {
   makeLabel(line) {
     const element = document.createElement("div");
     element.className = "chart-label";
-    element.style.color = this.color(line);
+    element.style.color = this.options.heat ? this.paint.muted : this.color(line);
     const value = document.createElement("b");
     element.append(value, document.createTextNode(line.label));
     this.labels.append(element);
@@ -281,6 +308,7 @@ export class TimeChart {
       const line = /** @type {Line} */ (this.options.lines[index]);
       if (element.firstChild && element.firstChild.textContent !== text) element.firstChild.textContent = text;
       element.classList.toggle("dim", this.focused !== null && this.focused !== line.id);
+      if (this.options.heat) return { element, y: ((index + 0.5) * height) / labelElements.length };
       return { element, y: end == null ? height : plot.valToPos(end, "y") };
     });
     const tops = spread(

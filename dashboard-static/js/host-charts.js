@@ -5,7 +5,19 @@ import { h } from "preact";
 import { useEffect } from "preact/hooks";
 import { ChartPanel, cursorMs } from "./chart-panel.js";
 import { factText } from "./facts.js";
-import { byteRate, bytes, celsius, clock, dayClock, duration, moment, percent, watts, zone } from "./format.js";
+import {
+  byteRate,
+  bytes,
+  celsius,
+  clock,
+  dayClock,
+  dayMonth,
+  duration,
+  moment,
+  percent,
+  watts,
+  zone,
+} from "./format.js";
 import {
   appendSamples,
   chartedKinds,
@@ -93,7 +105,14 @@ function largest(view, metric) {
 function gpuPanels(view) {
   if (!documentsOf(view, "gpu").length) return [];
   return [
-    { title: "GPU utilization", kind: "gpu", lines: gpuLines(view, "utilization_percent"), format: percent, top: 100 },
+    {
+      title: "GPU utilization",
+      kind: "gpu",
+      lines: gpuLines(view, "utilization_percent"),
+      format: percent,
+      top: 100,
+      heat: true,
+    },
     {
       title: "GPU memory",
       kind: "gpu",
@@ -103,7 +122,7 @@ function gpuPanels(view) {
       steps: "binary",
     },
     { title: "GPU temperature", kind: "gpu", lines: gpuLines(view, "temperature_celsius"), format: celsius },
-    { title: "GPU power", kind: "gpu", lines: gpuLines(view, "power_watts"), format: watts },
+    { title: "GPU power", kind: "gpu", lines: gpuLines(view, "power_watts"), format: watts, heat: true },
   ];
 }
 
@@ -236,7 +255,7 @@ function sourceWords() {
 function eventsWords() {
   const oldest = events.value?.at(-1);
   if (!oldest || (events.value?.length ?? 0) < EVENTS_LOADED || oldest.at_ms < currentSpan().fromMs) return "";
-  return `events since ${dayClock(oldest.at_ms).slice(0, 10)}`;
+  return `events since ${dayMonth(new Date(oldest.at_ms))}`;
 }
 
 /** The time under the cursor and the event beside it, in a place that is always there. */

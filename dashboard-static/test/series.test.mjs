@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { bandTop, runs } from "../js/chart-bands.js";
+import { heatOf, heatRuns, wholePixels } from "../js/chart-heat.js";
 import { thinned } from "../js/chart-marks.js";
 import { append, columnName, hasSpread, highName, indexAt, lowName, plotted, tableOf, trim } from "../js/series.js";
 
@@ -51,6 +52,32 @@ test("one late tick is no gap, a run of empty buckets is", () => {
 test("a series that the table lacks is all gaps", () => {
   const [, column] = plotted(tableOf(answer([0, 5000], [1, 2])), ["none\u0000x"], 12_500);
   assert.deepEqual(column, [null, null]);
+});
+
+test("a heat strip holds a value until the next one, and leaves gaps", () => {
+  assert.deepEqual(heatRuns([5, 5, undefined, 7, null, undefined, 5, null]), [
+    { from: 0, to: 3, value: 5 },
+    { from: 3, to: 4, value: 7 },
+    { from: 6, to: 7, value: 5 },
+  ]);
+  assert.deepEqual(
+    wholePixels([
+      [0, 0, 9],
+      [0, 3, 2],
+      [3, 3, 1],
+      [3, 4, 5],
+      [7, 8, 6],
+    ]),
+    [
+      [0, 1, 9],
+      [1, 3, 2],
+      [3, 4, 5],
+      [7, 8, 6],
+    ],
+  );
+  assert.ok(heatOf(0, 100) > 0, "zero is seen, a gap is not");
+  assert.equal(heatOf(100, 100), 1);
+  assert.equal(heatOf(300, 100), 1);
 });
 
 test("marks that would lie on each other are one, of the worst tone", () => {
