@@ -36,5 +36,5 @@ fuzz: ## Fuzz every decoder (SECONDS=30 each)
 deny: ## Check licences, bans, sources and advisories of the dependencies
 	cargo deny check
 
-bench: ## Measure cost and latency beside node_exporter; figures into target/bench/figures.json
+bench: ## Measure cost, latency and history beside their peers; figures into target/bench/figures.json
 	@scripts/bench.sh

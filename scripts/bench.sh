@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# `make bench`: release builds, then the benchmark beside Debian's node_exporter.
+# `make bench`: release builds, then an agent beside Debian's node_exporter, and history beside Debian's
+# Prometheus and VictoriaMetrics. SEED and HOURS are those of the generated history.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for program in dockerd docker prometheus-node-exporter; do
+for program in dockerd docker prometheus-node-exporter promtool prometheus victoria-metrics; do
     command -v "$program" >/dev/null || {
-        echo "bench: $program is missing: apt-get install --no-install-recommends docker.io busybox-static prometheus-node-exporter" >&2
+        echo "bench: $program is missing: apt-get install --no-install-recommends docker.io busybox-static prometheus-node-exporter prometheus victoria-metrics" >&2
         exit 1
     }
 done
@@ -16,4 +17,8 @@ cp "$built/fleetlight-agent" "$built/fleetlight-agent.shipped"
 cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
 mv "$built/fleetlight-agent.shipped" "$built/fleetlight-agent"
 "$built/bench"
-exec "$built/storage"
+# Whatever ends the run, its gigabytes go. Postgres's account passes through the folder.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+chmod 711 "$scratch"
+TMPDIR=$scratch "$built/storage"

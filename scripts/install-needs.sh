@@ -48,7 +48,9 @@ look_for_needs() {
   have ip || need "iproute2" "tests with two hosts in network namespaces"
   [ -x /bin/busybox ] || have busybox || need "busybox-static" "the image of test containers"
   [ "$purpose" = test ] && return
-  have prometheus-node-exporter || need "prometheus-node-exporter" "what make bench compares with"
+  have prometheus-node-exporter || need "prometheus-node-exporter" "what make bench compares an agent with"
+  { have prometheus && have victoria-metrics; } ||
+    need "prometheus victoria-metrics" "what make bench compares history with"
 }
 
 # Debian's package makes a cluster of the system's own and starts it; nobody asked for that. The
@@ -76,6 +78,10 @@ install() {
   apt_install "${list[@]}" || for one in "${list[@]}"; do
     apt_install "$one" || warn "apt-get could not install $one; its message is above"
   done
+  # They come with services that start at once; the benchmark runs servers of its own.
+  case " ${list[*]} " in *" victoria-metrics "*)
+    as_root systemctl disable --now prometheus victoria-metrics >/dev/null 2>&1 || true ;;
+  esac
   # From Debian 13 on, the client is a package of its own.
   case " ${list[*]} " in *" docker.io "*) have docker || apt_install docker-cli || true ;; esac
 }

@@ -6,6 +6,7 @@
 //! - [`fake_docker`]: a daemon that says what a test tells it to, or nothing.
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
+//! - [`figures`]: what a benchmark found, beside its peers.
 //! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
 //! - [`random`]: chance that a seed repeats.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
@@ -15,6 +16,7 @@ pub mod account;
 pub mod client;
 pub mod docker;
 pub mod fake_docker;
+pub mod figures;
 pub mod measure;
 pub mod netns;
 pub mod postgres;

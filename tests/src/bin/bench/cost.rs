@@ -1,11 +1,11 @@
 //! What an agent costs over a window: CPU, memory, wire, and how late its rows come.
 
 use super::activity::Activity;
-use super::figures::{EXPORTER, Figures};
 use super::peer::Scraped;
 use anyhow::{Context, Result};
 use fleetlight_tests::account::Account;
 use fleetlight_tests::client::Stream;
+use fleetlight_tests::figures::{EXPORTER, Figures};
 use fleetlight_tests::measure::{pss_bytes, tree};
 use fleetlight_tests::relay::Relay;
 use fleetlight_tests::system::Agent;

@@ -1,9 +1,9 @@
 //! How long a death takes to a browser.
 
-use super::figures::Figures;
 use anyhow::{Context, Result};
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::docker::Docker;
+use fleetlight_tests::figures::Figures;
 use fleetlight_tests::measure::percentile;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

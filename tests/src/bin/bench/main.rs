@@ -1,20 +1,19 @@
 //! `make bench`: what an agent costs, beside node_exporter in the same run.
 //!
-//! Figures go to `target/bench/figures.json`: name → {value, unit, peer, peer_value, ratio, how}.
+//! Figures go to `target/bench/figures.json`: name → {value, unit, aim, peer, peer_value, ratio, peers, how}.
 
 mod activity;
 mod cost;
-mod figures;
 mod latency;
 mod load;
 mod peer;
 
 use anyhow::{Context, Result};
 use cost::Accounts;
-use figures::{EXPORTER, Figures};
 use fleetlight_tests::account::Account;
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::docker::Docker;
+use fleetlight_tests::figures::{EXPORTER, Figures};
 use fleetlight_tests::relay::Relay;
 use fleetlight_tests::system::{Agent, AgentOptions, Options, System, binary};
 use peer::NodeExporter;

@@ -46,6 +46,10 @@ impl Entity {
         Self { kind, key, busy: noise.chance(0.5), eager: noise.chance(0.6), state }
     }
 
+    pub fn kind(&self) -> EntityKind {
+        self.kind
+    }
+
     pub fn tick(&mut self, noise: &mut Noise) -> Row {
         // A phase lasts three quarters of an hour on average.
         if noise.chance(1.0 / 540.0) {
