@@ -77,6 +77,11 @@ pub const SPOOL_RETRY: Duration = Duration::from_secs(10);
 /// tried again after [`SPOOL_RETRY`].
 pub const SPOOL_STUCK: Duration = Duration::from_secs(2);
 
+/// The longest that the agent's start waits for what earlier starts left: a full spool is read in a second or two,
+/// and readings meanwhile fit their channel. Beyond it the disk hangs: batches go on from memory, and what is
+/// found is sent once it was read.
+pub const SPOOL_OPEN_WAIT: Duration = Duration::from_secs(5);
+
 /// Age at which acknowledged segments go even if their room is not needed. A controller restored from
 /// a backup of that age still gets what it lacks.
 pub const SPOOL_CACHE: Duration = Duration::from_secs(24 * 3_600);

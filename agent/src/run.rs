@@ -18,7 +18,6 @@ use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,7 +105,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
     collect(&tasks, config, phase, outbox.clone(), &stop);
     // Collectors have begun: what they read waits in their channel.
-    let (spool, writing) = open_spool(config, identity.host_name.clone()).await?;
+    let (spool, writing) = open_spool(config, &identity.host_name).await?;
     tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let link = Link {
@@ -134,11 +133,9 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     Ok(())
 }
 
-/// Reads what earlier starts left, off the async worker.
-async fn open_spool(config: &AgentConfig, host: String) -> Result<(Spool, spool::Thread), Failure> {
+async fn open_spool(config: &AgentConfig, host: &str) -> Result<(Spool, spool::Thread), Failure> {
     let (disk, bounds) = (Arc::new(Folder(config.spool_path())), Bounds::of_disk(config.spool.bytes));
-    let opened = tokio::task::spawn_blocking(move || Spool::open(disk, bounds, &host)).await;
-    let opened = opened.map_err(io::Error::other).and_then(|opened| opened);
+    let opened = Spool::open(disk, bounds, host).await;
     opened.map_err(|error| Failure::Other(format!("the spool's threads cannot start: {error}")))
 }
 

@@ -86,6 +86,22 @@ fn host_address(agent: AgentRef) -> IpAddr {
     [10, 0, 0, agent.host_id as u8].into()
 }
 
+/// Host number `host`, whose key `memory` knows.
+fn enrolled(host: u8, controller: SocketAddr, memory: &Memory, ways: Ways) -> Result<(AgentRef, Identity)> {
+    let agent = AgentRef { agent_id: Uuid::from_u128(u128::from(host)), host_id: i32::from(host) };
+    let authority = &memory.authority;
+    let issued_ms = BEGAN_MS - ways.certificate_age_ms;
+    let (identity, key_hash) = identity(authority, authority, agent.agent_id, controller, issued_ms)?;
+    memory.allow(key_hash, agent);
+    Ok((agent, identity))
+}
+
+/// Sockets of the host on the simulated network.
+fn simulated(net: &SimNet, agent: AgentRef) -> Sockets {
+    let (net, address) = (net.clone(), host_address(agent));
+    Arc::new(move || net.endpoint(net.free_port(address), endpoint_config(), None))
+}
+
 /// A running agent.
 #[derive(Debug)]
 pub struct SimAgent {
@@ -131,12 +147,18 @@ impl SimAgent {
     /// # Errors
     /// Those of keys and files.
     pub fn start(net: &SimNet, host: u8, controller: SocketAddr, memory: &Memory, ways: Ways) -> Result<Self> {
-        let agent = AgentRef { agent_id: Uuid::from_u128(u128::from(host)), host_id: i32::from(host) };
-        let authority = &memory.authority;
-        let issued_ms = BEGAN_MS - ways.certificate_age_ms;
-        let (identity, key_hash) = identity(authority, authority, agent.agent_id, controller, issued_ms)?;
-        memory.allow(key_hash, agent);
+        let (agent, identity) = enrolled(host, controller, memory, ways)?;
         Self::start_as(net, agent, identity, ways)
+    }
+
+    /// Enrols host number `host` with `memory` and starts it with a spool that the test has opened.
+    ///
+    /// # Errors
+    /// Those of keys and files.
+    pub fn start_with(net: &SimNet, host: u8, controller: SocketAddr, memory: &Memory, spool: Spool) -> Result<Self> {
+        let ways = Ways::default();
+        let (agent, identity) = enrolled(host, controller, memory, ways)?;
+        Self::launch(simulated(net, agent), agent, identity, ways, Folder::new()?, spool)
     }
 
     /// Starts an agent with an identity of the test's making.
@@ -144,10 +166,7 @@ impl SimAgent {
     /// # Errors
     /// Those of files.
     pub fn start_as(net: &SimNet, agent: AgentRef, identity: Identity, ways: Ways) -> Result<Self> {
-        let address = host_address(agent);
-        let net = net.clone();
-        let sockets: Sockets = Arc::new(move || net.endpoint(net.free_port(address), endpoint_config(), None));
-        Self::start_on(sockets, agent, identity, ways)
+        Self::start_on(simulated(net, agent), agent, identity, ways)
     }
 
     /// Starts an agent on sockets of the test's choice.
@@ -156,15 +175,26 @@ impl SimAgent {
     /// Those of files.
     pub fn start_on(sockets: Sockets, agent: AgentRef, identity: Identity, ways: Ways) -> Result<Self> {
         let folder = Folder::new()?;
-        identity.save(folder.path())?;
-        std::fs::write(folder.path().join("controller-time"), ways.noted_ms.to_string())?;
-        let identity = Arc::new(Store::new(folder.path().to_owned(), identity));
         let spool = if ways.on_disk {
             let disk = Arc::new(disk::Folder(folder.path().join("spool")));
-            Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64), &identity.current().host_name)
+            Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64), &identity.host_name)
         } else {
             Spool::in_memory(ways.spool_bytes)
         };
+        Self::launch(sockets, agent, identity, ways, folder, spool)
+    }
+
+    fn launch(
+        sockets: Sockets,
+        agent: AgentRef,
+        identity: Identity,
+        ways: Ways,
+        folder: Folder,
+        spool: Spool,
+    ) -> Result<Self> {
+        identity.save(folder.path())?;
+        std::fs::write(folder.path().join("controller-time"), ways.noted_ms.to_string())?;
+        let identity = Arc::new(Store::new(folder.path().to_owned(), identity));
         let (inventory, stop) = (Inventory::default(), CancellationToken::new());
         let link = Link {
             identity: Arc::clone(&identity),

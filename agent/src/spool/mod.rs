@@ -1,6 +1,7 @@
 //! Batches between the collectors and the controller's word that it has them: on disk, bounded.
 //!
 //! - [`Spool`]: takes batches in, gives them numbers, offers them.
+//! - `open`: reading what earlier starts left, on a disk that may hang.
 //! - `settle`: what the controller says it has, and whose the batches are.
 //! - `writer`: puts them into segment files; its own thread, so that no disk holds up a tick.
 //! - [`Reader`]: what one stream sends next. `memory`, `index`: what is known without reading.
@@ -28,6 +29,7 @@ pub mod disk;
 mod format;
 mod index;
 mod memory;
+mod open;
 mod owner;
 mod payload;
 mod reader;
@@ -47,10 +49,9 @@ use disk::Disk;
 use fleetlight_protocol::uplink::Class;
 use index::{Index, OWN};
 use memory::Memory;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use writer::Writer;
 
@@ -85,6 +86,8 @@ struct Inner {
     trouble: watch::Sender<Option<String>>,
     /// There is something to write, or it is time to stop.
     work: Condvar,
+    /// What earlier starts left was read after all.
+    found_late: Notify,
     /// Writes while a batch is taken in, where a test wants no thread.
     inline: Option<Mutex<Writer>>,
 }
@@ -99,6 +102,8 @@ struct State {
     written: u64,
     /// Since when the writer has not come on, while there is something to write.
     waiting_since: Option<Instant>,
+    /// What earlier starts left was read, or cannot be.
+    is_read: bool,
     stopping: bool,
 }
 
@@ -116,27 +121,6 @@ impl Spool {
         Self::new(Index::new(Uuid::new_v4(), ""), bounds, None, None, None)
     }
 
-    /// The spool of `host` on `disk`; reads what earlier starts left there, which may take a second, so
-    /// not on an async worker. If it cannot, that is its trouble.
-    ///
-    /// # Errors
-    /// The host gives no thread.
-    pub fn open(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> io::Result<(Self, Thread)> {
-        let mut index = Index::new(Uuid::new_v4(), host);
-        let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
-        let spool = Self::new(index, bounds, Some(disk), trouble, None);
-        let thread = Thread::start(&spool, writer)?;
-        Ok((spool, thread))
-    }
-
-    /// The same, which writes and syncs within [`Spool::push`]: for tests.
-    #[must_use]
-    pub fn open_inline(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> Self {
-        let mut index = Index::new(Uuid::new_v4(), host);
-        let (writer, trouble) = Writer::begin(Arc::clone(&disk), bounds, &mut index);
-        Self::new(index, bounds, Some(disk), trouble, Some(Mutex::new(writer)))
-    }
-
     fn new(
         index: Index,
         bounds: Bounds,
@@ -144,8 +128,8 @@ impl Spool {
         trouble: Option<String>,
         inline: Option<Mutex<Writer>>,
     ) -> Self {
-        let state =
-            State { index, memory: Memory::default(), next: 1, written: 1, waiting_since: None, stopping: false };
+        let memory = Memory::default();
+        let state = State { index, memory, next: 1, written: 1, waiting_since: None, is_read: false, stopping: false };
         Self(Arc::new(Inner {
             bounds,
             disk,
@@ -153,6 +137,7 @@ impl Spool {
             head: watch::Sender::new(1),
             trouble: watch::Sender::new(trouble),
             work: Condvar::new(),
+            found_late: Notify::new(),
             inline,
         }))
     }

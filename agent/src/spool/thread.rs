@@ -1,6 +1,7 @@
 //! The writer's thread and the syncer's.
 
 use super::Spool;
+use super::index::Index;
 use super::sync::Syncer;
 use super::writer::Writer;
 use crate::limits::SPOOL_STOP_WAIT;
@@ -20,21 +21,31 @@ pub struct Thread {
 }
 
 impl Thread {
-    pub(super) fn start(spool: &Spool, mut writer: Writer) -> io::Result<Self> {
+    /// Starts with `begin`, which reads what is there; the receiver hears when it has been.
+    pub(super) fn start(
+        spool: &Spool,
+        begin: impl FnOnce() -> (Writer, Index, Option<String>) + Send + 'static,
+    ) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (syncer, serve) = Syncer::thread();
         let named = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES);
         let syncing = named("spool-sync").spawn(serve)?;
-        writer.syncer = syncer;
         let (end, ended) = oneshot::channel();
+        let (tell, read) = oneshot::channel();
         let writing = spool.clone();
         named("spool").spawn(move || {
+            let (mut writer, found, trouble) = begin();
+            writer.syncer = syncer;
+            let any = writing.read(found, trouble);
+            if tell.send(()).is_err() && any {
+                writing.0.found_late.notify_one();
+            }
             run(&mut writer, &writing);
             // The syncer ends when nobody can ask it any more.
             drop(writer);
             let _ = syncing.join();
             let _ = end.send(());
         })?;
-        Ok(Self { spool: spool.clone(), ended })
+        Ok((Self { spool: spool.clone(), ended }, read))
     }
 
     /// Has the last batches written and synced, within [`SPOOL_STOP_WAIT`].

@@ -30,6 +30,8 @@ type Dial<'a> = Task<'a, Result<Option<Box<Welcomed>>, DialError>>;
 enum News {
     Ended(Ended),
     Stalled,
+    /// There is more to send than the controller was asked about.
+    Found,
     Dialled(Result<Option<Box<Welcomed>>, DialError>),
     /// To stop, and there is nobody to say goodbye to.
     Stop,
@@ -56,6 +58,10 @@ pub async fn run(link: Link, stop: CancellationToken) {
             News::Ended(ended) => Some(supervisor.ended(&ended)),
             News::Stalled => {
                 supervisor.stalled();
+                Some(Duration::ZERO)
+            }
+            News::Found => {
+                tracing::info!("what earlier starts left was read late: dialling anew, to hear what of it is stored");
                 Some(Duration::ZERO)
             }
             News::Dialled(Ok(Some(welcomed))) => {
@@ -91,7 +97,7 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     async fn news(&mut self) -> News {
-        let (stop, wait) = (self.stop, self.stall_wait);
+        let (stop, wait, spool) = (self.stop, self.stall_wait, &self.link.spool);
         let (no_session, no_dial) = (self.current.is_none(), self.dialling.is_none());
         let session = async {
             let Some(current) = &mut self.current else { return pending().await };
@@ -99,6 +105,7 @@ impl<'a> Supervisor<'a> {
                 biased;
                 ended = current.task.as_mut() => News::Ended(ended),
                 () = current.in_flight.stalled(wait), if no_dial && !stop.is_cancelled() => News::Stalled,
+                () = spool.found_late(), if no_dial && !stop.is_cancelled() => News::Found,
             }
         };
         let dial = async {

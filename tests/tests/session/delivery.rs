@@ -1,12 +1,15 @@
 //! What is sent arrives once, whatever the network does.
 
 use crate::{World, address, all_arrived, ticking, until};
+use fleetlight_agent::spool::{Bounds, Spool, disk};
 use fleetlight_controller::transport::{Payload, Presence};
 use fleetlight_protocol::document::{Body, CollectorDocument, Document};
 use fleetlight_protocol::samples::EntityKind;
-use fleetlight_tests::sim_agent::{SimAgent, Ways};
+use fleetlight_tests::sim_agent::{Folder, SimAgent, Ways};
 use fleetlight_tests::sim_controller::SimController;
 use fleetlight_tests::sim_net::{Cut, Packet, Weather};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -205,6 +208,38 @@ async fn a_controller_restored_from_an_older_backup_gets_what_it_lacks_again() {
     ticking(&agent, 20).await;
     assert!(memory.tables().committed.len() > 180, "it was sent again");
     all_arrived(&agent, &memory).await;
+}
+
+/// A pipe in the place of a file that the spool reads: whoever opens it waits until somebody writes.
+fn hang(spool: &Path) -> PathBuf {
+    let pipe = spool.join("host");
+    std::fs::remove_file(&pipe).expect("the note whose the folder is");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");
+    pipe
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hanging_disk_held_at_the_start_is_sent_once_it_was_read() {
+    let (world, folder) = (World::new(1), Folder::new().expect("a folder"));
+    let (bounds, disk) = (Bounds::of_disk(64 * 1024 * 1024), || Arc::new(disk::Folder(folder.path().to_owned())));
+    let before = Spool::open_inline(disk(), bounds, "host");
+    (0..3).for_each(|_| before.push(fleetlight_agent::spool::Payload::Events(Vec::new().into())));
+    let pipe = hang(folder.path());
+    let (spool, _thread) = Spool::open(disk(), bounds, "host").await.expect("threads");
+    let agent = SimAgent::start_with(&world.net, 1, address(), &world.memory, spool).expect("an agent");
+    ticking(&agent, 20).await;
+    assert!(!world.memory.tables().committed.is_empty(), "sent from memory");
+    assert_eq!(world.connects(), 1);
+    drop(std::fs::File::options().write(true).open(pipe).expect("the spool reads it"));
+    // The disk is real, and so is the time that it takes.
+    let began = std::time::Instant::now();
+    let held = || world.memory.tables().committed.iter().filter(|(epoch, ..)| *epoch == before.epoch()).count();
+    while held() < 3 || !agent.is_empty() {
+        assert!(began.elapsed() < 10 * SECOND, "{} of 3 batches, after {} connections", held(), world.connects());
+        sleep(SECOND / 10).await;
+    }
+    assert_eq!((held(), world.connects()), (3, 2), "asked for anew");
+    all_arrived(&agent, &world.memory).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,13 @@
 //! A disk that refuses or hangs stops nothing.
 
 use super::{BOUNDS, open, sent};
+use crate::limits::SPOOL_OPEN_WAIT;
 use crate::spool::memory_tests::{events, samples};
 use crate::spool::sim_disk::{Faults, SimDisk};
 use crate::spool::{Bounds, Next, Place, Spool, disk};
 use fleetlight_protocol::uplink::Class;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 #[test]
@@ -44,10 +45,11 @@ fn turn(spool: &Spool, now: Instant) {
     spool.offer();
 }
 
-#[test]
-fn a_disk_that_hangs_stops_nothing() {
+#[tokio::test]
+async fn a_disk_that_hangs_stops_nothing() {
     let disk = SimDisk::default();
-    let (spool, _thread) = Spool::open(Arc::new(Hanging(disk, "create")), BOUNDS, "alpha").expect("threads");
+    let (spool, _thread) =
+        Spool::open(Arc::new(Hanging(disk, "create", Arc::default())), BOUNDS, "alpha").await.expect("threads");
     let began = Instant::now();
     spool.push(samples(0));
     while spool.trouble().borrow().is_none() {
@@ -58,11 +60,11 @@ fn a_disk_that_hangs_stops_nothing() {
     assert!(*spool.head().borrow() > 1, "offered from memory");
 }
 
-#[test]
-fn a_disk_that_hangs_while_room_is_made_stops_nothing() {
-    let disk = Arc::new(Hanging(SimDisk::default(), "remove"));
+#[tokio::test]
+async fn a_disk_that_hangs_while_room_is_made_stops_nothing() {
+    let disk = Arc::new(Hanging(SimDisk::default(), "remove", Arc::default()));
     let bounds = Bounds { disk_bytes: 4_000, segment_bytes: 1_000, ..BOUNDS };
-    let (spool, _thread) = Spool::open(disk, bounds, "alpha").expect("threads");
+    let (spool, _thread) = Spool::open(disk, bounds, "alpha").await.expect("threads");
     let (said, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         while spool.trouble().borrow().is_none() {
@@ -75,20 +77,74 @@ fn a_disk_that_hangs_while_room_is_made_stops_nothing() {
     assert_eq!(told.recv_timeout(crate::limits::SPOOL_STUCK * 10), Ok(()), "batches go on from memory");
 }
 
-/// Never comes back from making or removing a segment.
+#[test]
+fn a_disk_that_hangs_at_the_start_stops_nothing_and_what_it_holds_is_taken_in_once_it_was_read() {
+    let disk = SimDisk::default();
+    let before = open(&disk);
+    (0..5).for_each(|tick| before.push(samples(tick)));
+    let gate = Arc::<Gate>::default();
+    let hanging = Arc::new(Hanging(disk.clone(), "list", Arc::clone(&gate)));
+    let runtime = |paused| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(paused).build().expect("a runtime")
+    };
+    let opening = async {
+        let began = tokio::time::Instant::now();
+        let opened = Spool::open(hanging, BOUNDS, "alpha").await.expect("threads");
+        assert!(began.elapsed() < SPOOL_OPEN_WAIT * 2);
+        opened
+    };
+    let (spool, thread) = runtime(true).block_on(opening);
+    assert!(spool.trouble().borrow().as_ref().is_some_and(|why| why.contains("does its disk hang?")));
+    spool.push(samples(5));
+    assert_eq!(*spool.head().borrow(), 2, "offered from memory");
+    assert_eq!(sent(&spool).into_keys().collect::<Vec<_>>(), [(spool.epoch(), 1)]);
+
+    gate.open();
+    let late = async { tokio::time::timeout(SPOOL_OPEN_WAIT * 2, spool.found_late()).await };
+    assert_eq!(runtime(false).block_on(late), Ok(()));
+    assert_eq!(spool.held_epochs(), [before.epoch(), spool.epoch()]);
+    assert_eq!(sent(&spool).len(), 6);
+    let began = Instant::now();
+    while spool.trouble().borrow().is_some() {
+        assert!(began.elapsed() < SPOOL_OPEN_WAIT * 2, "the disk is used again");
+        std::thread::yield_now();
+    }
+    runtime(false).block_on(thread.stop());
+    let again = async { Spool::open(Arc::new(disk.clone()), BOUNDS, "alpha").await.expect("threads").0 };
+    assert_eq!(sent(&runtime(false).block_on(again)).len(), 6);
+}
+
+/// Holds calls up until it is opened.
+#[derive(Debug, Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.lock().expect("sound") = true;
+        self.1.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.1.wait_while(self.0.lock().expect("sound"), |open| !*open).expect("sound"));
+    }
+}
+
+/// Does not come back from listing, or from making or removing a segment, while its gate is closed.
 #[derive(Debug)]
-struct Hanging(SimDisk, &'static str);
+struct Hanging(SimDisk, &'static str, Arc<Gate>);
 
 impl Hanging {
     fn call(&self, call: &str, name: &str) {
-        while self.1 == call && name.ends_with(".seg") {
-            std::thread::park();
+        if self.1 == call && name.ends_with(".seg") {
+            self.2.pass();
         }
     }
 }
 
 impl disk::Disk for Hanging {
     fn list(&self) -> io::Result<Vec<String>> {
+        self.call("list", ".seg");
         self.0.list()
     }
 

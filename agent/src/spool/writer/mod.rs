@@ -39,10 +39,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Reads what is there into `index`; also says why it cannot.
-    pub fn begin(disk: Arc<dyn Disk>, bounds: Bounds, index: &mut Index) -> (Self, Option<String>) {
+    pub fn begin(disk: Arc<dyn Disk>, bounds: Bounds, mut index: Index) -> (Self, Index, Option<String>) {
         let mut trouble = None;
         let mut number = 0;
-        match recovery::recover(disk.as_ref(), index) {
+        match recovery::recover(disk.as_ref(), &mut index) {
             Ok(found) => {
                 number = found.number;
                 let recovery::Found { records, damaged, torn, .. } = found;
@@ -72,7 +72,7 @@ impl Writer {
             cursor: Vec::new(),
             owner: None,
         };
-        (writer, trouble)
+        (writer, index, trouble)
     }
 
     /// Writes what waits, syncs what is due, makes room. Returns when to come back at the latest.
