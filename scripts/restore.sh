@@ -19,6 +19,8 @@ main() {
   check_backup
   check_state
   if [ -n "$database_url" ]; then restore_database; else restore_cluster; fi
+  # Of `make up`: its key may be younger than the backup, and the next start enrols it anew. The spool stays.
+  [ -n "${STATE_DIR:-}" ] || rm -f "${state_dir%/controller}/agent/identity.json"
   say "Restored. Start the controller; agents send it what came after the backup."
 }
 

@@ -11,6 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const UP = new URL("up.sh", import.meta.url).pathname;
 const DOWN = new URL("down.sh", import.meta.url).pathname;
+const CLONE = new URL("..", import.meta.url).pathname;
 // The first start may have to build.
 const START_MS = 900_000;
 const STOP_MS = 45_000;
@@ -145,6 +146,15 @@ test("refuses a second one beside it, and a port that is taken, and says what to
   }
 });
 
+/** Runs a command of the Makefile. */
+const make = (...words) => spawnSync("make", ["-C", CLONE, ...words], { env: environment, encoding: "utf8" });
+
+test("make backup copies what there is while it runs; make restore touches nothing then", () => {
+  const saved = make("backup", `TO=${state}/saved`);
+  assert.equal(saved.status, 0, saved.stderr);
+  assert.match(make("restore", `FROM=${state}/saved`).stderr, /a controller \(process \d+\) uses .*: stop it first/);
+});
+
 test("Ctrl-C stops all of it", async () => {
   assert.equal(await stop(running, "SIGINT"), 0);
   assert.deepEqual(processes(), []);
@@ -181,4 +191,16 @@ test("killed outright, it leaves no process behind", async () => {
   process.kill(child.pid, "SIGKILL");
   await eventually("all processes gone", STOP_MS, () => processes().length === 0);
   assert.ok(existsSync(`${state}/controller`), "the data stays");
+});
+
+test("make restore puts back what make backup saved", async () => {
+  rmSync(`${state}/controller`, { recursive: true });
+  const restored = make("restore", `FROM=${state}/saved`);
+  assert.equal(restored.status, 0, restored.stderr);
+  const { process: child } = await up();
+  const browse = client();
+  await browse("/admin/api/login", { name: "admin", password: PASSWORD });
+  const hosts = await eventually("this machine online", ONLINE_MS, onlineHosts(browse));
+  assert.deepEqual(hosts.map((host) => host.id), [hostId]);
+  assert.equal(await stop(child, "SIGINT"), 0);
 });
