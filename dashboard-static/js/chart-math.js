@@ -11,7 +11,9 @@ export function niceTop(max, steps) {
   const scaled = (max * 1.05) / base;
   const decade = 10 ** Math.floor(Math.log10(scaled));
   const step = NICE_DECIMAL.find((nice) => nice * decade >= scaled) ?? 10;
-  return step * decade * base;
+  const top = step * decade;
+  // A thousand of a binary unit is no round number; the next unit is.
+  return (steps === "binary" && top >= 1000 ? 1024 : top) * base;
 }
 
 /** Moves tops apart to at least `size`, none past `end`; order by height is kept. @param {number[]} tops @param {number} size @param {number} end */

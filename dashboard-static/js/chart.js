@@ -1,4 +1,4 @@
-// Line charts over time; the only door to uPlot. Its parts are chart-bands, -cursor, -heat, -marks, -math and -tokens.
+// Line charts over time; the only door to uPlot. Its parts are chart-bands, -cursor, -heat, -labels, -marks, -math and -tokens.
 //
 // Colours and fonts are read from the page's tokens when a chart is made, so a change of theme makes charts anew.
 // Labels stand at the lines' ends as elements of their own, with the value at the cursor, or the newest.
@@ -7,8 +7,9 @@ import uPlot from "uplot";
 import { bandTop, drawBands } from "./chart-bands.js";
 import { placeCursor, scrub } from "./chart-cursor.js";
 import { drawHeat } from "./chart-heat.js";
+import { makeLabel, placeLabels } from "./chart-labels.js";
 import { drawMarks } from "./chart-marks.js";
-import { lone, newest, niceTop, spread, timeTick } from "./chart-math.js";
+import { lone, niceTop, timeTick } from "./chart-math.js";
 import { COLORS, readTokens } from "./chart-tokens.js";
 import { indexAt } from "./series.js";
 
@@ -34,11 +35,10 @@ const SYNC = "host";
 /** Charts this far outside of the window are kept drawn, so that scrolling finds them ready. */
 const NEAR = "200px";
 const HEIGHT = 148;
-const AXIS_WIDTH = 62;
+const AXIS_WIDTH = 70;
 const LABEL_WIDTH = 148;
 const LABEL_WIDTH_NARROW = 116;
 const NARROW = 480;
-const LABEL_HEIGHT = 15;
 /** A point that no line goes through. */
 const LONE_PIXELS = 4;
 /** Bands that can be told apart where they overlap. */
@@ -63,7 +63,9 @@ export class TimeChart {
     this.paint = readTokens();
     this.plot = new uPlot(this.plotOptions(), [[], ...options.lines.map(() => [])], place);
     this.plot.over.append(this.labels);
-    this.labelElements = options.lines.map((line) => this.makeLabel(line));
+    this.labelElements = options.lines.map((line) =>
+      makeLabel(this.labels, line.label, options.heat ? this.paint.muted : this.color(line)),
+    );
     this.stopTouch = scrub(this.plot);
     this.sizes = new ResizeObserver(() => this.fit());
     this.sizes.observe(place);
@@ -278,48 +280,14 @@ export class TimeChart {
     return this.paint.lines[line.color % COLORS] ?? this.paint.muted;
   }
 
-  /** @param {Line} line */
-  makeLabel(line) {
-    const element = document.createElement("div");
-    element.className = "chart-label";
-    element.style.color = this.options.heat ? this.paint.muted : this.color(line);
-    const value = document.createElement("b");
-    element.append(value, document.createTextNode(line.label));
-    this.labels.append(element);
-    return element;
-  }
-
   labelWidth() {
     return this.place.clientWidth < NARROW ? LABEL_WIDTH_NARROW : LABEL_WIDTH;
   }
 
-  /** Labels at the heights of their lines' ends, kept apart from each other. */
   placeLabels() {
-    const { plot, labelElements } = this;
-    if (!labelElements) return;
-    const height = plot.over.clientHeight;
-    const width = this.labelWidth();
-    const at = plot.cursor.idx ?? null;
-    const shown = labelElements.map((element, index) => {
-      const column = /** @type {(number | null | undefined)[]} */ (plot.data[index + 1] ?? []);
-      const value = at === null ? newest(column) : column[at];
-      const end = newest(column);
-      const text = this.options.format(value);
-      const line = /** @type {Line} */ (this.options.lines[index]);
-      if (element.firstChild && element.firstChild.textContent !== text) element.firstChild.textContent = text;
-      element.classList.toggle("dim", this.focused !== null && this.focused !== line.id);
-      if (this.options.heat) return { element, y: ((index + 0.5) * height) / labelElements.length };
-      return { element, y: end == null ? height : plot.valToPos(end, "y") };
-    });
-    const tops = spread(
-      shown.map((label) => label.y - LABEL_HEIGHT / 2),
-      LABEL_HEIGHT,
-      height + LABEL_HEIGHT / 2,
-    );
-    shown.forEach((label, index) => {
-      label.element.style.width = `${width - 10}px`;
-      label.element.style.transform = `translate(${plot.over.clientWidth + 8}px, ${Math.round(tops[index] ?? 0)}px)`;
-    });
+    const { lines, format, heat } = this.options;
+    const dimmed = lines.map((line) => this.focused !== null && this.focused !== line.id);
+    placeLabels(this.plot, this.labelElements ?? [], dimmed, { width: this.labelWidth(), format, rows: heat });
   }
 
   cursorMoved() {

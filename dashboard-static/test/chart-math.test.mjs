@@ -9,6 +9,8 @@ test("a scale ends at a round number above the data", () => {
   assert.equal(niceTop(0.19, "decimal"), 0.2);
   assert.equal(niceTop(null, "decimal"), 1);
   assert.equal(niceTop(0, "binary"), 1);
+  assert.equal(niceTop(700, "binary"), 1024);
+  assert.equal(niceTop(1000 * 1024, "binary"), 1024 ** 2);
   assert.equal(niceTop(3 * 1024 ** 2, "binary"), 5 * 1024 ** 2);
 });
 
