@@ -26,7 +26,7 @@ main() {
   trap 'rm -rf "$partial"' EXIT
   cp "$state_dir/ca/ca.pem" "$state_dir/ca/ca-key.pem" "$partial/ca/"
   if [ -n "$database_url" ]; then dump_database; else copy_cluster; fi
-  sync "$partial"
+  sync --file-system "$partial"
   mv "$partial" "$target"
   trap - EXIT
   say "Backed up to $target ($(du -sh "$target" | cut -f1)). It holds the controller's private key: keep it as one."

@@ -63,7 +63,7 @@ restore_cluster() {
     die "$backup is damaged, as stands above$UNCHANGED"
   # Postgres refuses to run as root: the controller steps down to this account.
   [ "$(id -u)" != 0 ] || chown -R postgres:postgres "$new"
-  sync
+  sync --file-system "$new"
   restore_identity
   mv "$new" "$data"
   trap - EXIT

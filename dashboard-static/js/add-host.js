@@ -61,7 +61,7 @@ function AddHostDialog(props) {
           <p class="muted">The host appears on the overview within seconds of its first connection.</p>`
       : html`<form class="form" onSubmit=${make}>
           <label>Name of the host <span class="muted">(optional: by default its own host name)</span>
-            <input type="text" value=${name.value} maxlength="253" autocomplete="off" spellcheck="false" onInput=${(
+            <input autofocus type="text" value=${name.value} maxlength="253" autocomplete="off" spellcheck="false" onInput=${(
               /** @type {any} */ event,
             ) => {
               name.value = event.target.value;
