@@ -228,14 +228,33 @@ async function checkSilence(context) {
   await page.close();
 }
 
+/** A stream of a database that lags, with the fleet's first host catching up. @param {import("playwright-core").BrowserContext} context */
+async function streamBehind(context) {
+  const answer = await context.request.get(`${options.url}/admin/api/hosts`);
+  const [host] = await answer.json();
+  const late = { ...host, state: "catching_up", catching_up: { behind_ms: 7_560_000, batches_left: 1520 } };
+  const fleet = { hosts: [late], now_ms: Date.now(), history_behind_ms: 94_000 };
+  const detail = { ...late, documents: [], rows: [], tick_ms: null };
+  const event = (/** @type {string} */ name, /** @type {unknown} */ data) =>
+    `event: ${name}\nid: 1\ndata: ${JSON.stringify(data)}\n\n`;
+  return { hash: `#/host/${host.id}`, body: event("fleet", fleet) + event("detail", detail) };
+}
+
 /** A database that lags is told calmly, and no more once it has caught up. @param {import("playwright-core").BrowserContext} context */
 async function checkBehind(context) {
   const page = await context.newPage();
   const stream = "**/admin/api/stream*";
-  const fleet = { hosts: [], now_ms: Date.now(), history_behind_ms: 94_000 };
-  const body = `event: fleet\nid: 1\ndata: ${JSON.stringify(fleet)}\n\n`;
+  const { hash, body } = await streamBehind(context);
   await page.route(stream, (route) => route.fulfill({ contentType: "text/event-stream", body }));
   await page.goto(`${options.url}/#/`);
+  await check("behind: a host that catches up says how far it is behind", async () => {
+    await page
+      .locator(".host-cell")
+      .getByText(/^2\sh 6\smin behind$/)
+      .waitFor();
+    await page.goto(`${options.url}/${hash}`);
+    await page.getByText(/^Its history is 2\sh 6\smin behind: 1,520 batches to come/).waitFor();
+  });
   await check("behind: the page says how far history is behind", async () => {
     await page
       .locator(".banner.calm")

@@ -34,7 +34,7 @@ import { chosenRange, currentSpan, goLive, RANGES, zoomed } from "./ranges.js";
 import { setParams } from "./route.js";
 import { columnName } from "./series.js";
 import { severityTone } from "./status.js";
-import { documentsOf, events, valuesOf } from "./store.js";
+import { chosenHost, documentsOf, events, valuesOf } from "./store.js";
 import { EVENTS_LOADED, listen } from "./stream.js";
 import { ErrorNote, html, plainLine, StatusMark } from "./ui.js";
 
@@ -248,6 +248,8 @@ function sourceWords() {
   if (overdue.value) return "loading…";
   const shown = shownSource();
   if (!shown?.source) return "";
+  if (shown.source === "raw" && shown.stepMs === chosenHost.value?.interval_ms)
+    return `samples, each ${duration(shown.stepMs)}`;
   return `means of ${duration(shown.stepMs)}, from ${SOURCES[shown.source]}`;
 }
 
