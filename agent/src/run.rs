@@ -9,7 +9,7 @@ use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
 use crate::limits::{BLOCKING_THREADS, READINGS, STOP_WAIT};
 use crate::spool::disk::Folder;
-use crate::spool::{self, Bounds, Spool};
+use crate::spool::{self, Bounds, OpenError, Spool};
 use crate::tick::wall_ms;
 use crate::transport::clock::Clock;
 use crate::transport::{self, About, Link};
@@ -134,9 +134,11 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
 }
 
 async fn open_spool(config: &AgentConfig, host: &str) -> Result<(Spool, spool::Thread), Failure> {
-    let (disk, bounds) = (Arc::new(Folder(config.spool_path())), Bounds::of_disk(config.spool.bytes));
-    let opened = Spool::open(disk, bounds, host).await;
-    opened.map_err(|error| Failure::Other(format!("the spool's threads cannot start: {error}")))
+    let (disk, bounds) = (Arc::new(Folder::new(config.spool_path())), Bounds::of_disk(config.spool.bytes));
+    Spool::open(disk, bounds, host).await.map_err(|error| match error {
+        OpenError::InUse(_) => Failure::Config(error.to_string()),
+        OpenError::Thread(_) => Failure::Other(error.to_string()),
+    })
 }
 
 async fn started(outbox: &Outbox) {

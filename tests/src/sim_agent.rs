@@ -176,7 +176,7 @@ impl SimAgent {
     pub fn start_on(sockets: Sockets, agent: AgentRef, identity: Identity, ways: Ways) -> Result<Self> {
         let folder = Folder::new()?;
         let spool = if ways.on_disk {
-            let disk = Arc::new(disk::Folder(folder.path().join("spool")));
+            let disk = Arc::new(disk::Folder::new(folder.path().join("spool")));
             Spool::open_inline(disk, Bounds::of_disk(ways.spool_bytes as u64), &identity.host_name)
         } else {
             Spool::in_memory(ways.spool_bytes)

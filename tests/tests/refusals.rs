@@ -3,11 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+use fleetlight_tests::sim_agent::{authority, identity};
 use fleetlight_tests::system::binary;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 /// sysexits.h: EX_CONFIG.
 const CONFIG: i32 = 78;
@@ -37,7 +39,10 @@ impl Case {
     fn call(&self, program: &str, verb: &[&str], config: &str) -> (Option<i32>, String) {
         let file = self.dir.join("config.toml");
         fs::write(&file, config).expect("temporary file");
-        let output = Command::new(binary(program).expect("built"))
+        // What should be refused must not run for ever.
+        let output = Command::new("timeout")
+            .arg("20")
+            .arg(binary(program).expect("built"))
             .args(verb)
             .arg("--config")
             .arg(&file)
@@ -131,4 +136,52 @@ fn an_agent_that_is_not_enrolled_says_how_to_enrol() {
     let (code, message) = case.run("fleetlight-agent", &format!("state_dir = {:?}", case.dir.join("state")));
     assert_eq!(code, Some(CONFIG), "{message}");
     assert!(message.contains("enrol --token"), "{message}");
+}
+
+/// An agent that runs; it is ended with the test.
+struct Running(Child);
+
+impl Running {
+    /// Starts one and waits until it uses its spool.
+    fn start(config: &Path) -> Self {
+        let mut agent = Command::new(binary("fleetlight-agent").expect("built"));
+        let mut agent = agent.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().expect("starts");
+        let said = agent.stderr.take().expect("is a pipe");
+        let running = Self(agent);
+        let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("left in the spool was read")), "it ends before it uses its spool");
+        // Whoever closes the pipe would end it at its next word.
+        std::thread::spawn(move || lines.for_each(drop));
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
+    let case = Case::new("spool");
+    let state = case.dir.join("state");
+    fs::create_dir_all(&state).expect("a folder");
+    let authority = authority().expect("a CA");
+    let nobody = ([127, 0, 0, 1], 1).into();
+    let (identity, _) = identity(&authority, &authority, uuid::Uuid::new_v4(), nobody, 0).expect("an identity");
+    identity.save(&state).expect("saved");
+    let config = format!("state_dir = {state:?}\n");
+    fs::write(case.dir.join("first.toml"), &config).expect("temporary file");
+    let first = Running::start(&case.dir.join("first.toml"));
+    let (code, message) = case.run("fleetlight-agent", &config);
+    assert_eq!(code, Some(CONFIG), "{message}");
+    let folder = state.join("spool").display().to_string();
+    for part in ["another agent", folder.as_str(), "stop that one", "spool.path"] {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+    // By SIGKILL: the lock needs nobody to take it back.
+    drop(first);
+    drop(Running::start(&case.dir.join("first.toml")));
 }

@@ -2,14 +2,20 @@
 //! write, flip a bit, fill the disk, or cut the power between any two.
 
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A folder of files. Names have no slash.
 pub trait Disk: Debug + Send + Sync {
+    /// Keeps other processes out until this one ends; makes the folder if it is not there. The second time it
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`InUse`] while another process keeps this one out.
+    fn lock(&self) -> io::Result<()>;
     /// Names of all files; makes the folder if it is not there.
     ///
     /// # Errors
@@ -41,25 +47,72 @@ pub trait DiskFile: Debug + Send + Sync {
     fn is_named(&self) -> io::Result<bool>;
 }
 
+/// Another process has locked the folder.
+#[derive(Debug, thiserror::Error)]
+#[error("another agent uses it")]
+pub struct InUse;
+
+impl InUse {
+    /// Whether that is what went wrong.
+    #[must_use]
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|error| error.is::<Self>())
+    }
+}
+
 /// A real folder.
 #[derive(Debug)]
-pub struct Folder(pub PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Locked while it is open, thus no longer than the process lives.
+    lock: OnceLock<File>,
+}
+
+/// The file that whoever uses the folder has locked.
+const LOCK: &str = "lock";
+
+impl Folder {
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, lock: OnceLock::new() }
+    }
+}
 
 impl Disk for Folder {
+    fn lock(&self) -> io::Result<()> {
+        if self.lock.get().is_some() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        let file = OpenOptions::new().append(true).create(true).open(self.path.join(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other(InUse));
+            }
+            Err(TryLockError::Error(error)) => {
+                let folder = self.path.display();
+                tracing::warn!(%folder, %error, "the spool's file system knows no locks: see that no other agent uses it");
+            }
+        }
+        let _ = self.lock.set(file);
+        Ok(())
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
-        fs::create_dir_all(&self.0)?;
-        let names = fs::read_dir(&self.0)?.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+        fs::create_dir_all(&self.path)?;
+        let names = fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
         Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        fs::create_dir_all(&self.0)?;
-        let file = OpenOptions::new().append(true).create_new(true).open(self.0.join(name))?;
+        fs::create_dir_all(&self.path)?;
+        let file = OpenOptions::new().append(true).create_new(true).open(self.path.join(name))?;
         Ok(Arc::new(Opened(file)))
     }
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let file = File::open(self.0.join(name))?;
+        let file = File::open(self.path.join(name))?;
         let length = length.min(file.metadata()?.size().saturating_sub(offset) as usize);
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, offset)?;
@@ -67,23 +120,23 @@ impl Disk for Folder {
     }
 
     fn truncate(&self, name: &str, length: u64) -> io::Result<()> {
-        OpenOptions::new().write(true).open(self.0.join(name))?.set_len(length)
+        OpenOptions::new().write(true).open(self.path.join(name))?.set_len(length)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.0.join(from), self.0.join(to))
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.0.join(name))
+        fs::remove_file(self.path.join(name))
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
+        File::open(&self.path)?.sync_all()
     }
 
     fn place(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 }
 

@@ -23,6 +23,7 @@
 //! 7. What another host measured is not sent: a folder that was copied with its disk is discarded.
 //! 8. A disk that refuses or hangs stops nothing: batches go on from memory, bounded, the trouble is
 //!    said, and the disk is used again when it works.
+//! 9. One process at a time uses a folder: a second one touches nothing there.
 
 mod cursor;
 pub mod disk;
@@ -40,6 +41,7 @@ mod thread;
 mod writer;
 
 pub use index::Place;
+pub use open::OpenError;
 pub use payload::Payload;
 pub use reader::{Batch, Next, Reader};
 pub use thread::Thread;
@@ -118,16 +120,10 @@ impl Spool {
     #[must_use]
     pub fn in_memory(bytes: usize) -> Self {
         let bounds = Bounds { disk_bytes: 0, segment_bytes: 0, memory_bytes: bytes };
-        Self::new(Index::new(Uuid::new_v4(), ""), bounds, None, None, None)
+        Self::new(Index::new(Uuid::new_v4(), ""), bounds, None, None)
     }
 
-    fn new(
-        index: Index,
-        bounds: Bounds,
-        disk: Option<Arc<dyn Disk>>,
-        trouble: Option<String>,
-        inline: Option<Mutex<Writer>>,
-    ) -> Self {
+    fn new(index: Index, bounds: Bounds, disk: Option<Arc<dyn Disk>>, inline: Option<Mutex<Writer>>) -> Self {
         let memory = Memory::default();
         let state = State { index, memory, next: 1, written: 1, waiting_since: None, is_read: false, stopping: false };
         Self(Arc::new(Inner {
@@ -135,7 +131,7 @@ impl Spool {
             disk,
             state: Mutex::new(state),
             head: watch::Sender::new(1),
-            trouble: watch::Sender::new(trouble),
+            trouble: watch::Sender::new(None),
             work: Condvar::new(),
             found_late: Notify::new(),
             inline,

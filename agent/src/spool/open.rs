@@ -11,19 +11,43 @@ use std::sync::{Arc, Mutex};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+/// Why there is no spool.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the spool's threads cannot start: {0}")]
+    Thread(io::Error),
+    #[error(
+        "another agent uses the spool in {0}: stop that one (systemctl stop fleetlight-agent), or give this one a folder of its own (spool.path)"
+    )]
+    InUse(String),
+}
+
+/// How reading ended.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// What was there is known, or cannot be read: then that is the spool's trouble.
+    Done,
+    /// Another process uses it.
+    InUse,
+}
+
 impl Spool {
     /// The spool of `host` on `disk`, with what earlier starts left there. If that cannot be read, or not in time,
     /// that is its trouble.
     ///
     /// # Errors
-    /// The host gives no thread.
-    pub async fn open(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> io::Result<(Self, Thread)> {
+    /// [`OpenError`].
+    pub async fn open(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> Result<(Self, Thread), OpenError> {
+        let place = disk.place();
         let index = Index::new(Uuid::new_v4(), host);
         let reading = Index::new(index.own, host);
-        let spool = Self::new(index, bounds, Some(Arc::clone(&disk)), None, None);
-        let (thread, read) = Thread::start(&spool, move || Writer::begin(disk, bounds, reading))?;
-        if timeout(SPOOL_OPEN_WAIT, read).await.is_err() {
-            spool.open_unread();
+        let spool = Self::new(index, bounds, Some(Arc::clone(&disk)), None);
+        let started = Thread::start(&spool, move || Writer::begin(disk, bounds, reading));
+        let (thread, read) = started.map_err(OpenError::Thread)?;
+        match timeout(SPOOL_OPEN_WAIT, read).await {
+            Err(_) => spool.open_unread(),
+            Ok(Ok(Read::InUse)) => return Err(OpenError::InUse(place)),
+            Ok(_) => {}
         }
         Ok((spool, thread))
     }
@@ -33,8 +57,8 @@ impl Spool {
     pub fn open_inline(disk: Arc<dyn Disk>, bounds: Bounds, host: &str) -> Self {
         let index = Index::new(Uuid::new_v4(), host);
         let (writer, found, trouble) = Writer::begin(Arc::clone(&disk), bounds, Index::new(index.own, host));
-        let spool = Self::new(index, bounds, Some(disk), trouble, Some(Mutex::new(writer)));
-        take_in(&mut spool.lock().index, found);
+        let spool = Self::new(index, bounds, Some(disk), Some(Mutex::new(writer)));
+        spool.read(found, trouble.as_ref());
         spool
     }
 
@@ -48,11 +72,11 @@ impl Spool {
     }
 
     /// What earlier starts left was read. Returns whether there is anything to send or to tell.
-    pub(super) fn read(&self, found: Index, trouble: Option<String>) -> bool {
+    pub(super) fn read(&self, found: Index, trouble: Option<&io::Error>) -> bool {
         let mut state = self.lock();
         state.is_read = true;
-        if trouble.is_some() {
-            self.0.trouble.send_replace(trouble);
+        if let Some(error) = trouble {
+            self.say_trouble(&error.to_string());
         }
         take_in(&mut state.index, found)
     }

@@ -1,6 +1,6 @@
 //! A disk in memory that fails as it is told to.
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, InUse};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ pub struct Faults {
     pub is_quota: bool,
     /// Every call is refused.
     pub refuses: bool,
+    /// Another process has locked it.
+    pub in_use: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -41,12 +43,12 @@ struct World {
 pub struct SimDisk(Arc<Mutex<World>>);
 
 impl SimDisk {
-    fn lock(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set(&self, faults: Faults) {
-        self.lock().faults = faults;
+        self.world().faults = faults;
     }
 
     /// The process was killed: what it wrote stays.
@@ -56,7 +58,7 @@ impl SimDisk {
 
     /// The power was cut: of each file, what was synced stays, and `kept` bytes beyond that.
     pub fn cut(&self, kept: usize) {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.names = world.synced_names.clone();
         for content in world.files.values_mut() {
             let stays = (content.synced + kept).min(content.bytes.len());
@@ -66,26 +68,26 @@ impl SimDisk {
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.lock().names.keys().cloned().collect()
+        self.world().names.keys().cloned().collect()
     }
 
     pub fn bytes(&self) -> usize {
-        self.lock().used()
+        self.world().used()
     }
 
     /// Changes a file's bytes behind the spool's back.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut world = self.lock();
+        let mut world = self.world();
         let file = world.names[name];
         change(&mut world.files.get_mut(&file).expect("it is there").bytes);
     }
 
     pub fn lock_remove(&self, name: &str) {
-        self.lock().names.remove(name);
+        self.world().names.remove(name);
     }
 
     pub fn remove_all(&self) {
-        self.lock().names.clear();
+        self.world().names.clear();
     }
 }
 
@@ -116,13 +118,18 @@ impl World {
 }
 
 impl Disk for SimDisk {
+    fn lock(&self) -> io::Result<()> {
+        let in_use = self.world().faults.in_use;
+        if in_use { Err(io::Error::other(InUse)) } else { Ok(()) }
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
-        self.lock().call()?;
+        self.world().call()?;
         Ok(self.names())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         if world.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -135,7 +142,7 @@ impl Disk for SimDisk {
     }
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         let bytes = &world.file(name)?.bytes;
         let from = (offset as usize).min(bytes.len());
@@ -143,7 +150,7 @@ impl Disk for SimDisk {
     }
 
     fn truncate(&self, name: &str, length: u64) -> io::Result<()> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         let content = world.file(name)?;
         content.bytes.truncate(length as usize);
@@ -152,7 +159,7 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         let file = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         world.names.insert(to.into(), file);
@@ -160,14 +167,14 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         world.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(())
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        let mut world = self.lock();
+        let mut world = self.world();
         world.call()?;
         world.synced_names = world.names.clone();
         Ok(())
@@ -186,7 +193,7 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut world = self.disk.lock();
+        let mut world = self.disk.world();
         let alive = world.call();
         let mut most = if alive.is_ok() { bytes.len() } else { world.faults.torn.min(bytes.len()) };
         if world.faults.refuses {
@@ -206,7 +213,7 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut world = self.disk.lock();
+        let mut world = self.disk.world();
         world.call()?;
         if let Some(content) = world.files.get_mut(&self.file) {
             content.synced = content.bytes.len();
@@ -215,7 +222,7 @@ impl DiskFile for SimFile {
     }
 
     fn is_named(&self) -> io::Result<bool> {
-        let world = self.disk.lock();
+        let world = self.disk.world();
         Ok(world.names.values().any(|file| *file == self.file))
     }
 }

@@ -1,7 +1,9 @@
 //! The writer's thread and the syncer's.
 
 use super::Spool;
+use super::disk::InUse;
 use super::index::Index;
+use super::open::Read;
 use super::sync::Syncer;
 use super::writer::Writer;
 use crate::limits::SPOOL_STOP_WAIT;
@@ -24,8 +26,8 @@ impl Thread {
     /// Starts with `begin`, which reads what is there; the receiver hears when it has been.
     pub(super) fn start(
         spool: &Spool,
-        begin: impl FnOnce() -> (Writer, Index, Option<String>) + Send + 'static,
-    ) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        begin: impl FnOnce() -> (Writer, Index, Option<io::Error>) + Send + 'static,
+    ) -> io::Result<(Self, oneshot::Receiver<Read>)> {
         let (syncer, serve) = Syncer::thread();
         let named = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES);
         let syncing = named("spool-sync").spawn(serve)?;
@@ -35,9 +37,13 @@ impl Thread {
         named("spool").spawn(move || {
             let (mut writer, found, trouble) = begin();
             writer.syncer = syncer;
-            let any = writing.read(found, trouble);
-            if tell.send(()).is_err() && any {
-                writing.0.found_late.notify_one();
+            let any = writing.read(found, trouble.as_ref());
+            let in_use = trouble.is_some_and(|error| InUse::is(&error));
+            match tell.send(if in_use { Read::InUse } else { Read::Done }) {
+                // Whoever opens it is told, and does without.
+                Ok(()) if in_use => return,
+                Err(_) if any => writing.0.found_late.notify_one(),
+                _ => {}
             }
             run(&mut writer, &writing);
             // The syncer ends when nobody can ask it any more.

@@ -221,9 +221,11 @@ fn hang(spool: &Path) -> PathBuf {
 #[tokio::test(start_paused = true)]
 async fn what_a_hanging_disk_held_at_the_start_is_sent_once_it_was_read() {
     let (world, folder) = (World::new(1), Folder::new().expect("a folder"));
-    let (bounds, disk) = (Bounds::of_disk(64 * 1024 * 1024), || Arc::new(disk::Folder(folder.path().to_owned())));
+    let (bounds, disk) = (Bounds::of_disk(64 * 1024 * 1024), || Arc::new(disk::Folder::new(folder.path().to_owned())));
     let before = Spool::open_inline(disk(), bounds, "host");
     (0..3).for_each(|_| before.push(fleetlight_agent::spool::Payload::Events(Vec::new().into())));
+    let epoch = before.epoch();
+    drop(before);
     let pipe = hang(folder.path());
     let (spool, _thread) = Spool::open(disk(), bounds, "host").await.expect("threads");
     let agent = SimAgent::start_with(&world.net, 1, address(), &world.memory, spool).expect("an agent");
@@ -233,7 +235,7 @@ async fn what_a_hanging_disk_held_at_the_start_is_sent_once_it_was_read() {
     drop(std::fs::File::options().write(true).open(pipe).expect("the spool reads it"));
     // The disk is real, and so is the time that it takes.
     let began = std::time::Instant::now();
-    let held = || world.memory.tables().committed.iter().filter(|(epoch, ..)| *epoch == before.epoch()).count();
+    let held = || world.memory.tables().committed.iter().filter(|(of, ..)| *of == epoch).count();
     while held() < 3 || !agent.is_empty() {
         assert!(began.elapsed() < 10 * SECOND, "{} of 3 batches, after {} connections", held(), world.connects());
         sleep(SECOND / 10).await;

@@ -1,6 +1,6 @@
 //! A disk that refuses or hangs stops nothing.
 
-use super::{BOUNDS, open, sent};
+use super::{BOUNDS, open, sent, turn};
 use crate::limits::SPOOL_OPEN_WAIT;
 use crate::spool::memory_tests::{events, samples};
 use crate::spool::sim_disk::{Faults, SimDisk};
@@ -37,12 +37,6 @@ fn a_disk_that_refuses_stops_nothing_and_is_used_again() {
         assert_eq!(*spool.trouble().borrow(), None, "way {way}");
         assert_eq!(sent(&open(&disk)).len(), 14, "way {way}: all of it is on disk now");
     }
-}
-
-fn turn(spool: &Spool, now: Instant) {
-    let writer = spool.0.inline.as_ref().expect("inline");
-    writer.lock().expect("sound").turn(spool, now);
-    spool.offer();
 }
 
 #[tokio::test]
@@ -143,6 +137,10 @@ impl Hanging {
 }
 
 impl disk::Disk for Hanging {
+    fn lock(&self) -> io::Result<()> {
+        disk::Disk::lock(&self.0)
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         self.call("list", ".seg");
         self.0.list()

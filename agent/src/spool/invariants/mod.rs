@@ -3,9 +3,10 @@
 //! - `kept`: what a kill, a power cut and damage cost (1 to 4).
 //! - `room`: what goes when the bound needs its room (5).
 //! - `settled`: what the controller says it has, and of which host the folder is (1, 6, 7).
-//! - `disk_trouble`: disks that refuse or hang (8).
+//! - `disk_trouble`: disks that refuse or hang (8). `in_use`: folders of another process (9).
 
 mod disk_trouble;
+mod in_use;
 mod kept;
 mod room;
 mod settled;
@@ -16,6 +17,7 @@ use crate::spool::{Bounds, Next, Spool};
 use fleetlight_protocol::uplink::Class;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 const BOUNDS: Bounds = Bounds { disk_bytes: 1024 * 1024, segment_bytes: 2_000, memory_bytes: 1024 * 1024 };
@@ -51,4 +53,10 @@ fn told(spool: &Spool) -> Vec<(Uuid, u64, u64)> {
 
 fn segments(disk: &SimDisk) -> Vec<String> {
     disk.names().into_iter().filter(|name| name.ends_with(".seg")).collect()
+}
+
+fn turn(spool: &Spool, now: Instant) {
+    let writer = spool.0.inline.as_ref().expect("inline");
+    writer.lock().expect("sound").turn(spool, now);
+    spool.offer();
 }

@@ -38,11 +38,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Reads what is there into `index`; also says why it cannot.
-    pub fn begin(disk: Arc<dyn Disk>, bounds: Bounds, mut index: Index) -> (Self, Index, Option<String>) {
+    /// Reads what is there into `index`, once nobody else uses it; also says why it cannot.
+    pub fn begin(disk: Arc<dyn Disk>, bounds: Bounds, mut index: Index) -> (Self, Index, Option<io::Error>) {
         let mut trouble = None;
         let mut number = 0;
-        match recovery::recover(disk.as_ref(), &mut index) {
+        match disk.lock().and_then(|()| recovery::recover(disk.as_ref(), &mut index)) {
             Ok(found) => {
                 number = found.number;
                 let recovery::Found { records, damaged, torn, .. } = found;
@@ -54,9 +54,7 @@ impl Writer {
                 }
                 tracing::info!(records, torn, "what earlier starts left in the spool was read");
             }
-            Err(error) => {
-                trouble = Some(format!("the spool in {} cannot be read: {error}", disk.place()));
-            }
+            Err(error) => trouble = Some(error),
         }
         let open = BTreeMap::new();
         let writer = Self {
@@ -117,6 +115,7 @@ impl Writer {
         if self.owner.as_ref() == Some(&host) {
             return Ok(());
         }
+        self.disk.lock()?;
         let owner = owner::read(self.disk.as_ref())?;
         if owner.as_ref().is_some_and(|owner| *owner != host) {
             let names = self.disk.list()?;
