@@ -3,6 +3,8 @@
 //! One file, `identity.json` (mode 600) in the state folder, so that key and certificate change
 //! together: it is written beside and renamed. The key never leaves the host.
 
+mod enrolling;
+
 use fleetlight_protocol::control::Enrolled;
 use pem::Pem;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};

@@ -93,7 +93,7 @@ impl StoreDirectory {
     }
 
     async fn enrol_or_refuse(&self, request: &EnrolRequest) -> Result<Enrolled, Refusal> {
-        let (agent_id, now_ms) = (Uuid::new_v4(), (self.clock)());
+        let now_ms = (self.clock)();
         let enrolment = Enrolment {
             token_id: &request.token_id,
             secret_hash: secret_hash(&request.secret),
@@ -102,13 +102,14 @@ impl StoreDirectory {
             now_ms,
         };
         let mut chain = Vec::new();
-        let issue = || {
+        let issue = |agent_id| {
             let issued = self.authority.issue(&request.csr, agent_id, now_ms).map_err(|error| not_issued(&error))?;
             chain = issued.chain;
             Ok(NewKey { hash: issued.key_hash, not_after_ms: issued.ends_ms })
         };
-        let EnrolledHost { host_name, replaced, .. } =
-            answered(self.store.enrol(&enrolment, agent_id, issue)).await??;
+        // Cut off, it may have been committed all the same: the host asks again with the same key, and is answered.
+        let EnrolledHost { agent_id, host_name, replaced, .. } =
+            answered(self.store.enrol(&enrolment, Uuid::new_v4(), issue)).await??;
         for old in replaced {
             self.shut_out(old, "the host was enrolled again with a new key");
         }

@@ -28,7 +28,7 @@ pub enum EnrolError {
         "cannot reach the controller at {endpoint}: {source}; check that the address in the token is right and that its TCP port is open from here"
     )]
     Unreachable { endpoint: String, source: io::Error },
-    #[error("the controller at {endpoint} did not answer within {} s; try again", ENROL_WAIT.as_secs())]
+    #[error("the controller at {endpoint} did not answer within {} s; try again with the same token", ENROL_WAIT.as_secs())]
     Late { endpoint: String },
     #[error(
         "whoever answers at {endpoint} is not the controller that made this token: the fingerprint of its CA is another one, so the token's secret was not sent; check the address, or make a new token on the controller"
@@ -38,7 +38,7 @@ pub enum EnrolError {
         "the certificate of the controller at {endpoint} has ended by this host's clock: set the clock, or restart the controller, and try again"
     )]
     Clock { endpoint: String },
-    #[error("the connection to {endpoint} failed: {source}")]
+    #[error("the connection to {endpoint} failed: {source}; try again with the same token")]
     Connection { endpoint: String, source: io::Error },
     #[error(
         "the controller at {endpoint} answered with something else than expected ({source}); is it of another version?"
@@ -75,9 +75,9 @@ pub fn machine(machine_id: &str) -> String {
 /// Enrols this host: makes a key, has it certified, writes the identity into `state_dir`.
 ///
 /// # Errors
-/// [`EnrolError`] says what to do. The token stays unused unless the controller says otherwise.
+/// [`EnrolError`] says what to do. Where no answer came the same token may be tried again: the key is the same then.
 pub async fn enrol(token: &JoinToken, state_dir: &Path, host: Host, wall: WallClock) -> Result<Identity, EnrolError> {
-    let key = NewKey::generate()?;
+    let key = NewKey::enrolling(state_dir, &token.id)?;
     let clock = Arc::new(Clock::load(state_dir, wall));
     let request = EnrolRequest {
         token_id: token.id.clone(),
@@ -92,6 +92,7 @@ pub async fn enrol(token: &JoinToken, state_dir: &Path, host: Host, wall: WallCl
         EnrolResponse::Enrolled(enrolled) => {
             let identity = Identity::enrolled(&key, &enrolled, token.ca_fingerprint)?;
             identity.save(state_dir)?;
+            NewKey::enrolled(state_dir);
             clock.learn(enrolled.wall_ms);
             clock.note().await;
             Ok(identity)

@@ -1,6 +1,7 @@
 //! A token becomes an agent, in the transaction that issues its certificate.
 //!
-//! Rules: a token is used once. Bound to a name, the host gets that name, and a host that has it
+//! Rules: a token is used once; whoever used it, and asks again with the same key because the answer was lost, gets
+//! it once more while the token lives. Bound to a name, the host gets that name, and a host that has it
 //! gets the new key and keeps its history; its older agents are revoked. A token that is bound to
 //! nothing makes a new host under the machine's own name and never takes over an existing one.
 
@@ -26,6 +27,7 @@ pub struct Enrolment<'a> {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledHost {
+    pub agent_id: Uuid,
     pub host_id: i32,
     pub host_name: String,
     /// Agents that this one replaces: their sessions are to be closed.
@@ -33,8 +35,8 @@ pub struct EnrolledHost {
 }
 
 impl Store {
-    /// Uses the token up for the agent `agent_id`, whose certificate `issue` makes. Refusals leave
-    /// the token as it was.
+    /// Uses the token up for the agent `agent_id`, unless it was the same key that did so before; `issue` makes the
+    /// certificate. Refusals leave the token as it was.
     ///
     /// # Errors
     /// The database does not answer.
@@ -42,53 +44,96 @@ impl Store {
         &self,
         enrolment: &Enrolment<'_>,
         agent_id: Uuid,
-        issue: impl FnOnce() -> Result<NewKey, Refusal> + Send,
+        issue: impl FnOnce(Uuid) -> Result<NewKey, Refusal> + Send,
     ) -> Result<Result<EnrolledHost, Refusal>, StoreError> {
         let mut transaction = self.pool.begin().await.map_err(doing("enrolling a host"))?;
-        let bound = match bound_name(&mut transaction, enrolment).await? {
-            Ok(bound) => bound,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let host = match bound {
-            Some(name) => take_over(&mut transaction, name, enrolment.now_ms).await?,
-            None => match make_host(&mut transaction, enrolment).await? {
-                Ok(host) => host,
-                Err(refusal) => return Ok(Err(refusal)),
+        let done = match token(&mut transaction, enrolment).await? {
+            Ok(Token::Unused(bound)) => first(&mut transaction, enrolment, bound, agent_id, issue).await?,
+            Ok(Token::UsedBy(agent_id)) => match issue(agent_id) {
+                Ok(key) => again(&mut transaction, agent_id, key).await?,
+                Err(refusal) => Err(refusal),
             },
+            Err(refusal) => Err(refusal),
         };
-        let key = match issue() {
-            Ok(key) => key,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        sqlx::query("insert into agents (id, host_id, machine, created_at) values ($1, $2, $3, time_of($4))")
-            .bind(agent_id)
-            .bind(host.host_id)
-            .bind(super::storable(enrolment.machine))
-            .bind(enrolment.now_ms)
-            .execute(&mut *transaction)
-            .await
-            .map_err(doing("enrolling a host"))?;
-        insert_key(&mut transaction, agent_id, key, enrolment.now_ms).await?;
-        sqlx::query("update join_tokens set used_at = time_of($2), used_by = $3 where id = $1")
-            .bind(enrolment.token_id)
-            .bind(enrolment.now_ms)
-            .bind(agent_id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(doing("using a join token up"))?;
-        transaction.commit().await.map_err(doing("enrolling a host"))?;
-        Ok(Ok(host))
+        if done.is_ok() {
+            transaction.commit().await.map_err(doing("enrolling a host"))?;
+        }
+        Ok(done)
     }
 }
 
-/// The name that the token is bound to, if any; the token stays locked. Whoever lacks the secret
-/// learns nothing about the token.
-async fn bound_name(
+/// What a token that is good stands for.
+enum Token {
+    /// The name that it is bound to, if any.
+    Unused(Option<String>),
+    UsedBy(Uuid),
+}
+
+async fn first(
     connection: &mut PgConnection,
     enrolment: &Enrolment<'_>,
-) -> Result<Result<Option<String>, Refusal>, StoreError> {
+    bound: Option<String>,
+    agent_id: Uuid,
+    issue: impl FnOnce(Uuid) -> Result<NewKey, Refusal> + Send,
+) -> Result<Result<EnrolledHost, Refusal>, StoreError> {
+    let host = match bound {
+        Some(name) => Ok(take_over(connection, agent_id, name, enrolment.now_ms).await?),
+        None => make_host(connection, agent_id, enrolment).await?,
+    };
+    let (host, key) = match host.and_then(|host| Ok((host, issue(agent_id)?))) {
+        Ok(made) => made,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    sqlx::query("insert into agents (id, host_id, machine, created_at) values ($1, $2, $3, time_of($4))")
+        .bind(agent_id)
+        .bind(host.host_id)
+        .bind(super::storable(enrolment.machine))
+        .bind(enrolment.now_ms)
+        .execute(&mut *connection)
+        .await
+        .map_err(doing("enrolling a host"))?;
+    insert_key(connection, agent_id, key, enrolment.now_ms).await?;
+    sqlx::query("update join_tokens set used_at = time_of($2), used_by = $3 where id = $1")
+        .bind(enrolment.token_id)
+        .bind(enrolment.now_ms)
+        .bind(agent_id)
+        .execute(connection)
+        .await
+        .map_err(doing("using a join token up"))?;
+    Ok(Ok(host))
+}
+
+/// The answer to the key that used the token was lost; it is given again. Others hear that the token is used.
+async fn again(
+    connection: &mut PgConnection,
+    agent_id: Uuid,
+    key: NewKey,
+) -> Result<Result<EnrolledHost, Refusal>, StoreError> {
+    let host: Option<(i32, String)> = sqlx::query_as(
+        "update agent_keys set not_after = time_of($3) from agents join hosts on hosts.id = host_id
+         where key_hash = $1 and agent_id = $2 and agents.id = agent_id and revoked_at is null
+         returning host_id, hosts.name",
+    )
+    .bind(key.hash.as_slice())
+    .bind(agent_id)
+    .bind(key.not_after_ms)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(doing("enrolling a host again"))?;
+    let Some((host_id, host_name)) = host else { return Ok(used()) };
+    let replaced = sqlx::query_scalar("select id from agents where host_id = $1 and id <> $2")
+        .bind(host_id)
+        .bind(agent_id)
+        .fetch_all(connection)
+        .await
+        .map_err(doing("enrolling a host again"))?;
+    Ok(Ok(EnrolledHost { agent_id, host_id, host_name, replaced }))
+}
+
+/// What the token is good for; it stays locked. Whoever lacks the secret learns nothing about it.
+async fn token(connection: &mut PgConnection, enrolment: &Enrolment<'_>) -> Result<Result<Token, Refusal>, StoreError> {
     let row = sqlx::query(
-        "select secret_hash, host_name, expires_at <= time_of($2), used_at is not null, revoked_at is not null
+        "select secret_hash, host_name, expires_at <= time_of($2), used_by, revoked_at is not null
          from join_tokens where id = $1 for update",
     )
     .bind(super::storable(enrolment.token_id))
@@ -100,24 +145,33 @@ async fn bound_name(
     let Some(row) = row.filter(|row| is_same(&row.get::<Vec<u8>, _>(0), &enrolment.secret_hash)) else {
         return Ok(refuse(RefusalCode::TokenUnknown, unknown));
     };
-    let (expired, used, revoked): (bool, bool, bool) = (row.get(2), row.get(3), row.get(4));
-    Ok(if revoked {
-        refuse(RefusalCode::TokenRevoked, "this join token was revoked: ask for a new one")
-    } else if used {
-        refuse(
-            RefusalCode::TokenUsed,
-            "this join token has been used, and each enrols one host once: make a new one (for a host that enrolled \
-             before, one that is bound to its name)",
-        )
-    } else if expired {
-        refuse(RefusalCode::TokenExpired, "this join token has expired: they live for an hour; make a new one")
-    } else {
-        Ok(row.get(1))
+    let (expired, used_by, revoked): (bool, Option<Uuid>, bool) = (row.get(2), row.get(3), row.get(4));
+    Ok(match used_by {
+        _ if revoked => refuse(RefusalCode::TokenRevoked, "this join token was revoked: ask for a new one"),
+        Some(_) if expired => used(),
+        Some(agent_id) => Ok(Token::UsedBy(agent_id)),
+        None if expired => {
+            refuse(RefusalCode::TokenExpired, "this join token has expired: they live for an hour; make a new one")
+        }
+        None => Ok(Token::Unused(row.get(1))),
     })
 }
 
+fn used<T>() -> Result<T, Refusal> {
+    refuse(
+        RefusalCode::TokenUsed,
+        "this join token has been used, and each enrols one host once: make a new one (for a host that enrolled \
+         before, one that is bound to its name)",
+    )
+}
+
 /// The host of a bound token: a new one, or an old one whose agents are all replaced.
-async fn take_over(connection: &mut PgConnection, name: String, now_ms: i64) -> Result<EnrolledHost, StoreError> {
+async fn take_over(
+    connection: &mut PgConnection,
+    agent_id: Uuid,
+    name: String,
+    now_ms: i64,
+) -> Result<EnrolledHost, StoreError> {
     let host_id: i32 = sqlx::query_scalar(
         "insert into hosts (name, created_at) values ($1, time_of($2))
          on conflict (name) do update set name = excluded.name returning id",
@@ -136,12 +190,13 @@ async fn take_over(connection: &mut PgConnection, name: String, now_ms: i64) -> 
     .fetch_all(connection)
     .await
     .map_err(doing("replacing an agent"))?;
-    Ok(EnrolledHost { host_id, host_name: name, replaced })
+    Ok(EnrolledHost { agent_id, host_id, host_name: name, replaced })
 }
 
 /// The new host of an unbound token.
 async fn make_host(
     connection: &mut PgConnection,
+    agent_id: Uuid,
     enrolment: &Enrolment<'_>,
 ) -> Result<Result<EnrolledHost, Refusal>, StoreError> {
     let name = enrolment.hostname;
@@ -159,7 +214,7 @@ async fn make_host(
     .await
     .map_err(doing("enrolling a host"))?;
     Ok(match host_id {
-        Some(host_id) => Ok(EnrolledHost { host_id, host_name: name.to_owned(), replaced: Vec::new() }),
+        Some(host_id) => Ok(EnrolledHost { agent_id, host_id, host_name: name.to_owned(), replaced: Vec::new() }),
         None => refuse(
             RefusalCode::TokenHost,
             format!(

@@ -73,8 +73,7 @@ pub async fn serve<D: Directory>(
             },
         }
     }
-    // Enrolments under way end with their tasks: the host tries again with the same token, unless
-    // the token was consumed, which the directory then says.
+    // Enrolments under way end with their tasks: the host tries again with the same token and key.
     running.shutdown().await;
 }
 

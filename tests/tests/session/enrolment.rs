@@ -5,7 +5,7 @@ use fleetlight_agent::transport::enrol::{EnrolError, Host, enrol};
 use fleetlight_controller::ca::Authority;
 use fleetlight_controller::transport::enrolment::{acceptor, serve};
 use fleetlight_protocol::SERVER_NAME;
-use fleetlight_protocol::control::{EnrolResponse, Enrolled, Refusal, RefusalCode};
+use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Enrolled, Refusal, RefusalCode};
 use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_tests::sim_agent::{Folder, authority};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -102,8 +103,8 @@ async fn nobody_there_is_said_with_the_address() {
     assert!(error.to_string().contains(&token.endpoint) && error.to_string().contains("TCP port"), "{error}");
 }
 
-/// Answers like the real listener, but certifies the key that the request names.
-async fn issuing(authority: &Authority, listener: TcpListener) {
+/// The next request, and where to answer it.
+async fn requested(authority: &Authority, listener: &TcpListener) -> (EnrolRequest, TlsStream<TcpStream>) {
     let tls = acceptor(authority, BEGAN_MS).expect("TLS");
     let (stream, _) = listener.accept().await.expect("a connection");
     let mut stream = tls.accept(stream).await.expect("TLS");
@@ -112,7 +113,12 @@ async fn issuing(authority: &Authority, listener: TcpListener) {
     let head = Head::parse(head).expect("within bounds");
     let mut payload = vec![0; head.length];
     stream.read_exact(&mut payload).await.expect("a payload");
-    let request: fleetlight_protocol::control::EnrolRequest = frame::decode(head, &payload).expect("a request");
+    (frame::decode(head, &payload).expect("a request"), stream)
+}
+
+/// Answers like the real listener, but certifies the key that the request names.
+async fn issuing(authority: &Authority, listener: &TcpListener) -> EnrolRequest {
+    let (request, mut stream) = requested(authority, listener).await;
     assert_eq!(request.secret, "f".repeat(32));
     let agent_id = Uuid::from_u128(5);
     let chain = authority.issue(&request.csr, agent_id, BEGAN_MS).expect("issued").chain;
@@ -125,6 +131,7 @@ async fn issuing(authority: &Authority, listener: TcpListener) {
     });
     stream.write_all(&frame::encode(&answer).expect("encodes")).await.expect("sent");
     stream.shutdown().await.expect("closed");
+    request
 }
 
 #[tokio::test]
@@ -141,7 +148,7 @@ async fn a_good_token_becomes_an_identity_that_only_its_owner_can_read() {
     let host = Host { hostname: "gpu-1".into(), machine: "machine".into() };
     // A clock ten years behind is no hindrance: the pinned CA makes no certificate in advance.
     let behind = wall(-10 * 365 * 24 * 3_600 * 1_000);
-    let (enrolled, ()) = tokio::join!(enrol(&token, folder.path(), host, behind), issuing(&authority, listener));
+    let (enrolled, _) = tokio::join!(enrol(&token, folder.path(), host, behind), issuing(&authority, &listener));
     let enrolled = enrolled.expect("enrolled");
     assert_eq!((enrolled.host_name.as_str(), enrolled.agent_id), ("gpu-1", Uuid::from_u128(5)));
     let loaded = Identity::load(folder.path()).expect("readable").expect("there");
@@ -149,6 +156,34 @@ async fn a_good_token_becomes_an_identity_that_only_its_owner_can_read() {
     assert_eq!(loaded.session_endpoint, "controller.example:7443");
     let mode = std::fs::metadata(folder.path().join("identity.json")).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
+    let authority = authority().expect("a CA");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let token = JoinToken {
+        ca_fingerprint: authority.fingerprint(),
+        id: "1".repeat(32),
+        secret: "f".repeat(32),
+        endpoint: listener.local_addr().expect("an address").to_string(),
+    };
+    let folder = Folder::new().expect("a folder");
+    let host = Host { hostname: "gpu-1".into(), machine: "machine".into() };
+    // Whoever reads the request and hangs up may have used the token up.
+    let hangs_up = async { requested(&authority, &listener).await.0 };
+    let (lost, first) = tokio::join!(enrol(&token, folder.path(), host.clone(), wall(0)), hangs_up);
+    let lost = lost.expect_err("no answer").to_string();
+    assert!(lost.contains("try again with the same token"), "{lost}");
+    let (enrolled, second) = tokio::join!(enrol(&token, folder.path(), host, wall(0)), issuing(&authority, &listener));
+    enrolled.expect("enrolled");
+    assert_eq!(public_key(&authority, &second.csr), public_key(&authority, &first.csr));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|it| it.file_name()).collect();
+    assert!(!left.iter().any(|name| name == "enrolling.json"), "{left:?}");
+}
+
+fn public_key(authority: &Authority, csr: &[u8]) -> [u8; 32] {
+    authority.issue(csr, Uuid::nil(), BEGAN_MS).expect("a request").key_hash
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ async fn enrol_at(
     let secret_hash = secret_hash(&token.secret);
     let enrolment = Enrolment { token_id: &token.id, secret_hash, hostname, machine: "m", now_ms };
     let agent_id = Uuid::new_v4();
-    let host = fixture.store.enrol(&enrolment, agent_id, || Ok(key(number))).await.expect("the database answers")?;
-    Ok((agent_id, host))
+    let host = fixture.store.enrol(&enrolment, agent_id, |_| Ok(key(number))).await.expect("the database answers")?;
+    Ok((host.agent_id, host))
 }
 
 async fn enrol(
@@ -81,7 +81,7 @@ async fn a_refused_certificate_leaves_the_token_good() {
     let token = fixture.token(None).await;
     let secret_hash = secret_hash(&token.secret);
     let enrolment = Enrolment { token_id: &token.id, secret_hash, hostname: "alpha", machine: "m", now_ms: NOW_MS };
-    let bad = || Err(Refusal { code: RefusalCode::Malformed, message: "no request".into() });
+    let bad = |_| Err(Refusal { code: RefusalCode::Malformed, message: "no request".into() });
     let refused = fixture.store.enrol(&enrolment, Uuid::new_v4(), bad).await.expect("the database answers");
     assert_eq!(code(refused), RefusalCode::Malformed);
     assert_eq!(fixture.count("hosts").await, 0);

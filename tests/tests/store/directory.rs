@@ -10,6 +10,8 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 struct Entrance {
@@ -91,6 +93,41 @@ async fn garbage_in_a_request_is_refused_and_uses_nothing_up() {
     let refused = entrance.enrol(&token, "alpha", vec![1, 2, 3]).await.expect_err("no request");
     assert_eq!(refused.code, RefusalCode::Malformed);
     entrance.enrol(&token, "alpha", csr()).await.expect("the token is still good");
+}
+
+#[tokio::test]
+async fn an_enrolment_whose_answer_was_lost_is_answered_again_to_the_same_key_only() {
+    let entrance = Entrance::new().await;
+    let old = entrance.enrol(&entrance.fixture.token(None).await, "alpha", csr()).await.expect("enrols");
+    let token = entrance.fixture.token(Some("alpha")).await;
+    let request = csr();
+    // The commit waits for us; the answer is not waited for as long, and the commit comes all the same.
+    let gate = "create function gate() returns trigger language plpgsql as
+                    'begin perform pg_advisory_xact_lock(7); return null; end';
+                create constraint trigger gate after update on join_tokens deferrable initially deferred
+                    for each row execute function gate()";
+    sqlx::raw_sql(gate).execute(&entrance.fixture.pool).await.expect("a gate");
+    let mut closed = entrance.fixture.pool.begin().await.expect("begins");
+    sqlx::query("select pg_advisory_xact_lock(7)").execute(&mut *closed).await.expect("closed");
+    let refused = entrance.enrol(&token, "alpha", request.clone()).await.expect_err("cut off");
+    assert!(!refused.code.is_final(), "the host tries again: {refused}");
+    closed.rollback().await.expect("opened");
+    let used = format!("join_tokens where id = '{}' and used_by is not null", token.id);
+    let committed = async { while entrance.fixture.count(&used).await == 0 {} };
+    timeout(Duration::from_secs(30), committed).await.expect("committed, though nobody waits");
+
+    let stranger = entrance.enrol(&token, "alpha", csr()).await.expect_err("another key");
+    assert_eq!(stranger.code, RefusalCode::TokenUsed);
+    let enrolled = entrance.enrol(&token, "alpha", request.clone()).await.expect("answered");
+    assert_eq!(enrolled.host_name, "alpha");
+    let authorised = entrance.directory.authorise(presented(&enrolled.chain)).await.expect("comes in");
+    assert_eq!(authorised.agent.agent_id, enrolled.agent_id);
+    assert_ne!(enrolled.agent_id, old.agent_id);
+    let again = entrance.enrol(&token, "alpha", request.clone()).await.expect("as often as it asks");
+    assert_eq!((again.agent_id, entrance.fixture.count("agents").await), (enrolled.agent_id, 2));
+    // Not for a key that was revoked meanwhile.
+    assert!(entrance.fixture.store.revoke_agent(enrolled.agent_id, "lost", NOW_MS).await.expect("revoked"));
+    assert_eq!(entrance.enrol(&token, "alpha", request).await.expect_err("revoked").code, RefusalCode::TokenUsed);
 }
 
 #[tokio::test]
