@@ -3,7 +3,7 @@
 //! The only module that knows figment. Unknown keys and values out of range are refused with
 //! their place and what is allowed, before anything starts.
 
-use crate::api::settings::{Sites, WebError};
+use crate::api::settings::Sites;
 use crate::api::{TlsFiles, WebSettings};
 use crate::store::retention::Retention;
 use figment::Figment;
@@ -116,13 +116,7 @@ impl ControllerConfig {
 
     fn check(&self) -> Result<(), (&'static str, String)> {
         // The page's own judgement, so that what is approved here is not refused at the start.
-        Sites::new(&self.web_settings(), self.web_listen).map_err(|error| {
-            let key = match error {
-                WebError::NoPublicUrl(_) | WebError::PublicUrl(_) | WebError::PublicUrlUnencrypted(_) => "public_url",
-                _ => "web_listen",
-            };
-            (key, error.to_string())
-        })?;
+        Sites::new(&self.web_settings(), self.web_listen).map_err(|error| (error.setting(), error.to_string()))?;
         let endpoint_port = self.public_endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
         if !matches!(endpoint_port, Some((host, Ok(port))) if !host.is_empty() && port > 0) {
             return Err((

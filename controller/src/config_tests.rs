@@ -36,6 +36,8 @@ fn each_fault_names_key_place_and_what_is_allowed() {
         for part in expected {
             assert!(message.contains(part), "{text}: {message:?} does not say {part:?}");
         }
+        let (key, rest) = message.split_once(": ").expect("key: fault");
+        assert!(!rest.starts_with(key), "{message:?} says {key:?} twice");
     }
 }
 

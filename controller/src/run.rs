@@ -83,9 +83,9 @@ fn authority(config: &ControllerConfig, clock: &WallClock) -> Result<Authority, 
 }
 
 async fn open(config: &ControllerConfig, authority: &Authority, clock: &WallClock) -> Result<Ports, Failure> {
-    let web = Web::bind(config.web_settings()).await.map_err(|error| match &error {
-        WebError::Listen { .. } => Failure::Listen(error.to_string()),
-        _ => Failure::Config(error.to_string()),
+    let web = Web::bind(config.web_settings()).await.map_err(|error| {
+        let message = format!("{}: {error}", error.setting());
+        if let WebError::Listen { .. } = error { Failure::Listen(message) } else { Failure::Config(message) }
     })?;
     let sessions = listener::bind(config.session_listen, authority, clock, true)
         .map_err(|error| Failure::Listen(format!("session_listen: {error}")))?;

@@ -24,29 +24,39 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Why the page is not served; names the setting and what to do.
+/// Why the page is not served and what to do; [`WebError::setting`] says where.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
     #[error(
-        "web_listen {0} is not a loopback address, and passwords would cross the network unencrypted: set web_tls, or \
+        "{0} is not a loopback address, and passwords would cross the network unencrypted: set web_tls, or \
          trusted_proxy, or listen on 127.0.0.1"
     )]
     Unencrypted(SocketAddr),
     #[error(
-        "web_listen {0} can be reached from outside, so the page's host name must be known: set public_url, for \
+        "{0} can be reached from outside, so the page's host name must be known: set public_url, for \
          instance \"https://fleet.example.org\""
     )]
     NoPublicUrl(SocketAddr),
-    #[error("public_url {0:?} is no address of a page: it must be https://host or https://host:port, without a path")]
+    #[error("{0:?} is no address of a page: it must be https://host or https://host:port, without a path")]
     PublicUrl(String),
-    #[error(
-        "public_url {0:?} is unencrypted: use https, and set web_tls or trusted_proxy; plain http is for loopback names"
-    )]
+    #[error("{0:?} is unencrypted: use https, and set web_tls or trusted_proxy; plain http is for loopback names")]
     PublicUrlUnencrypted(String),
-    #[error("web_listen {address} cannot be opened: {source}; stop what uses it, or set another port")]
+    #[error("{address} cannot be opened: {source}; stop what uses it, or set another port")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("web_tls: {file} {fault}")]
+    #[error("{file} {fault}")]
     Tls { file: PathBuf, fault: String },
+}
+
+impl WebError {
+    /// The key of the configuration that is to be changed.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Unencrypted(_) | Self::Listen { .. } => "web_listen",
+            Self::NoPublicUrl(_) | Self::PublicUrl(_) | Self::PublicUrlUnencrypted(_) => "public_url",
+            Self::Tls { .. } => "web_tls",
+        }
+    }
 }
 
 /// One name under which the page is served.
