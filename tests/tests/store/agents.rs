@@ -117,38 +117,55 @@ async fn two_machines_cannot_use_one_token() {
     assert_eq!(fixture.count("hosts").await, 1);
 }
 
+/// An agent that enrolled with key 1.
+struct Renewing {
+    fixture: Fixture,
+    agent_id: Uuid,
+}
+
+impl Renewing {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let token = fixture.token(None).await;
+        let (agent_id, _) = enrol(&fixture, &token, "alpha", 1).await.expect("enrols");
+        Self { fixture, agent_id }
+    }
+
+    async fn renew(&self, keys: impl IntoIterator<Item = u8>) {
+        for number in keys {
+            let at_ms = NOW_MS + i64::from(number);
+            assert!(self.fixture.store.add_key(self.agent_id, key(number), at_ms).await.expect("renews"));
+        }
+    }
+
+    /// Whether an agent that comes with this key is known; to ask is to use it.
+    async fn known(&self, number: u8) -> bool {
+        self.fixture.store.key_owner([number; 32], NOW_MS).await.expect("asked").is_some()
+    }
+}
+
 #[tokio::test]
 async fn a_renewed_key_ends_the_old_one_once_it_is_used() {
-    let fixture = Fixture::new().await;
-    let token = fixture.token(None).await;
-    let (agent_id, _) = enrol(&fixture, &token, "alpha", 1).await.expect("enrols");
-    let known = async |number: u8| fixture.store.key_owner([number; 32], NOW_MS).await.expect("asked").is_some();
-    assert!(known(1).await);
+    let agent = Renewing::new().await;
+    assert!(agent.known(1).await);
     // The answer to the first renewal is lost; the old key still works, and the second counts.
-    assert!(fixture.store.add_key(agent_id, key(2), NOW_MS + 1).await.expect("renews"));
-    assert!(known(1).await);
-    assert!(fixture.store.add_key(agent_id, key(3), NOW_MS + 2).await.expect("renews"));
-    assert!(known(3).await);
-    assert!(!known(1).await && !known(2).await, "the new key is in use");
-    for number in 4..20 {
-        fixture.store.add_key(agent_id, key(number), NOW_MS + i64::from(number)).await.expect("renews");
-    }
-    assert_eq!(fixture.count("agent_keys").await, 4, "bounded");
+    agent.renew([2]).await;
+    assert!(agent.known(1).await);
+    agent.renew([3]).await;
+    assert!(agent.known(3).await);
+    assert!(!agent.known(1).await && !agent.known(2).await, "the new key is in use");
+    agent.renew(4..20).await;
+    assert_eq!(agent.fixture.count("agent_keys").await, 4, "bounded");
 }
 
 #[tokio::test]
 async fn renewals_that_are_never_used_do_not_shut_an_agent_out() {
-    let fixture = Fixture::new().await;
-    let token = fixture.token(None).await;
-    let (agent_id, _) = enrol(&fixture, &token, "alpha", 1).await.expect("enrols");
-    let known = async |number: u8| fixture.store.key_owner([number; 32], NOW_MS).await.expect("asked").is_some();
-    assert!(known(1).await);
-    for number in 2..7 {
-        assert!(fixture.store.add_key(agent_id, key(number), NOW_MS + i64::from(number)).await.expect("renews"));
-    }
-    assert_eq!(fixture.count("agent_keys").await, 4, "bounded");
-    assert!(known(1).await, "the key in use stays");
-    assert!(known(6).await, "so does the newest");
+    let agent = Renewing::new().await;
+    assert!(agent.known(1).await);
+    agent.renew(2..7).await;
+    assert_eq!(agent.fixture.count("agent_keys").await, 4, "bounded");
+    assert!(agent.known(1).await, "the key in use stays");
+    assert!(agent.known(6).await, "so does the newest");
 }
 
 #[tokio::test]
