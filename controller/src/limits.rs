@@ -252,8 +252,11 @@ pub const CONFIRM_AFTER: Duration = Duration::from_secs(90);
 pub const EVENTS_PER_PAGE: usize = 500;
 /// For the locks that making a partition needs. Beyond it the flush is tried again.
 pub const PARTITION_MAKE_WAIT: Duration = Duration::from_secs(5);
-/// For the lock that dropping a partition needs, during which its readers wait. Beyond it: next time.
+/// For the lock that dropping a partition needs, during which everybody else at its table waits. Beyond it: next
+/// time.
 pub const PARTITION_DROP_WAIT: Duration = Duration::from_secs(2);
+/// The same for what a run would drop after that: a dump holds all tables, and one such wait a run is enough.
+pub const PARTITION_DROP_GLANCE: Duration = Duration::from_millis(50);
 /// Partitions made ahead: upkeep may fail for as long before a flush has to make its own.
 pub const PARTITION_HOURS_AHEAD: i64 = 3;
 /// How far back a host's page tells what was refused of it.

@@ -5,11 +5,14 @@
 //!   run finds it again.
 //! - One controller at a time: each step holds an advisory lock or is left to who does.
 //! - A row stands in exactly one of hot, late and packed, for every snapshot.
+//! - Readers may hold a partition for as long as they like: its rows are packed all the same, and the emptied
+//!   partition goes when they are done. Nobody waits for us for longer than [`super::readers::Patience`] says.
 //! - An entity has at most one chunk an hour. Quarters change in the transaction that changes chunks;
 //!   minutes either agree with chunks or are noted in `minutes_due`.
 
 use super::packing::Gate;
 use super::partitions::{HOUR_MS, hour_of, name};
+use super::readers::{Patience, is_readers_fault};
 use super::tables::{self, HotTable};
 use super::tiers::{HALF_DAY_MS, Tier, late};
 use super::{Store, StoreError, chunks, doing, lock, rollups};
@@ -23,7 +26,7 @@ const LOCK: i64 = 0x666c_6565_7470_6163;
 /// What a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compacted {
-    /// Hours of one table each.
+    /// Hours of one table each that were packed, or whose partition could go at last.
     pub hours: usize,
     /// Hours of one table and host that late rows were merged into.
     pub merged: usize,
@@ -39,13 +42,12 @@ impl Store {
     /// The database does not answer; what was done stays done.
     pub async fn compact(&self, now_ms: i64) -> Result<Compacted, StoreError> {
         let gate = self.close_hours(now_ms).await?;
-        let mut done = Compacted::default();
+        let (mut done, mut patience) = (Compacted::default(), Patience::default());
         for table in tables::all() {
             let closed = hour_of(gate.closed_before_ms);
             for hour in self.parts_of(table, Tier::Hot).await?.into_iter().filter(|hour| *hour < closed) {
-                match self.pack_hour(table, hour).await {
+                match self.pack_hour(table, hour, &mut patience).await {
                     Ok(packed) => done.hours += usize::from(packed),
-                    // Somebody reads the partition; the next run packs it.
                     Err(error) => tracing::warn!(table = table.name, hour, %error, "an hour is not packed yet"),
                 }
             }
@@ -61,20 +63,29 @@ impl Store {
         Ok(done)
     }
 
-    /// One hour of one table; whether it was done here.
-    async fn pack_hour(&self, table: &HotTable, hour: i64) -> Result<bool, StoreError> {
+    /// One hour of one table; whether anything was done here.
+    async fn pack_hour(&self, table: &HotTable, hour: i64, patience: &mut Patience) -> Result<bool, StoreError> {
         let Some(leaf) = name(&table.name, hour) else { return Ok(false) };
         self.ensure_tiers(hour).await?;
-        let sql = [
-            // Else a row committed after the select and before the drop would be in neither table.
-            format!("lock table {leaf} in share row exclusive mode"),
-            chunks::pack(table, &leaf),
-            rollups::quarters(table, hour, None),
-            rollups::due(table, hour, None),
-            format!("drop table {leaf}"),
-        ];
+        let sql = [chunks::pack(table, &leaf), rollups::quarters(table, hour, None), rollups::due(table, hour, None)];
         lock(&self.known.parts).remove(&(Tier::Hot, hour));
-        self.step(&sql, async |step| is_there(step, &leaf).await).await
+        self.step(async |step| {
+            if !is_there(step, &leaf).await? {
+                return Ok(false);
+            }
+            // Else a row committed after the select and before the drop would be in neither table.
+            execute(step, &[format!("lock table {leaf} in share row exclusive mode")]).await?;
+            let has_rows = has_rows(step, &leaf).await?;
+            if has_rows {
+                execute(step, &sql).await?;
+            }
+            let dropped = drop_leaf(step, &leaf, patience).await?;
+            if has_rows && !dropped {
+                execute(step, &[format!("delete from {leaf}")]).await?;
+            }
+            Ok(has_rows || dropped)
+        })
+        .await
     }
 
     /// Late rows into their hours; in how many hours of a host.
@@ -96,8 +107,14 @@ impl Store {
                 rollups::quarters(table, hour, Some(host_id)),
                 rollups::due(table, hour, Some(host_id)),
             ];
-            // What is still in hot goes first, all at once.
-            let done = self.step(&sql, async |step| Ok(!is_there(step, &leaf).await?)).await?;
+            let done = self.step(async |step| {
+                // What is still in hot goes first, all at once.
+                if is_there(step, &leaf).await? && has_rows(step, &leaf).await? {
+                    return Ok(false);
+                }
+                execute(step, &sql).await
+            });
+            let done = done.await?;
             merged += usize::from(done);
         }
         Ok(merged)
@@ -126,7 +143,7 @@ impl Store {
                 "delete from minutes_due where kind = {kind} and host_id = {host_id} and begins = time_of({begins_ms})"
             );
             let sql = [no_longer_due, rollups::minutes(table, begins_ms, host_id)];
-            made += usize::from(self.step(&sql, async |_| Ok(true)).await?);
+            made += usize::from(self.step(async |step| execute(step, &sql).await).await?);
         }
         Ok(made)
     }
@@ -136,32 +153,25 @@ impl Store {
         self.ensure(Tier::Quarter, [hour]).await
     }
 
-    /// One transaction, unless another controller compacts or `wanted` says no; whether it was done.
-    async fn step(
+    /// One transaction, unless another controller compacts; what `work` says, or no.
+    pub(super) async fn step(
         &self,
-        sql: &[String],
-        wanted: impl AsyncFnOnce(&mut PgConnection) -> Result<bool, StoreError>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
         // Not the pool's: a stopping controller cuts it, and would else wait for the statement's end.
         let mut connection = self.pool.acquire().await.map_err(doing("reaching the database"))?.detach();
-        let work = async {
+        let all = async {
             let mut step = begin(&mut connection).await?;
             let ours: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
                 .bind(LOCK)
                 .fetch_one(&mut *step)
                 .await
                 .map_err(doing("compacting"))?;
-            if !ours || !wanted(&mut step).await? {
-                return Ok(false);
-            }
-            for statement in sql {
-                let statement = AssertSqlSafe(statement.as_str());
-                sqlx::raw_sql(statement).execute(&mut *step).await.map_err(doing("compacting"))?;
-            }
+            let done = ours && work(&mut step).await?;
             step.commit().await.map_err(doing("compacting"))?;
-            Ok(true)
+            Ok(done)
         };
-        timeout(PACK_WAIT, work).await.unwrap_or(Err(StoreError::Late { doing: "compacting", waited: PACK_WAIT }))
+        timeout(PACK_WAIT, all).await.unwrap_or(Err(StoreError::Late { doing: "compacting", waited: PACK_WAIT }))
     }
 }
 
@@ -196,6 +206,36 @@ async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *step).await.map_err(doing("compacting"))?;
     Ok(step)
+}
+
+/// Runs the statements; true, since then it is done.
+async fn execute(connection: &mut PgConnection, sql: &[String]) -> Result<bool, StoreError> {
+    for statement in sql {
+        let statement = AssertSqlSafe(statement.as_str());
+        sqlx::raw_sql(statement).execute(&mut *connection).await.map_err(doing("compacting"))?;
+    }
+    Ok(true)
+}
+
+/// Whether the partition is gone: while it is read, it is not, and the step goes on.
+async fn drop_leaf(connection: &mut PgConnection, leaf: &str, patience: &mut Patience) -> Result<bool, StoreError> {
+    let mut attempt = connection.begin().await.map_err(doing("dropping a partition"))?;
+    let sql = format!("{}; drop table {leaf}", patience.sql());
+    match sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *attempt).await {
+        Ok(_) => attempt.commit().await.map_err(doing("dropping a partition")).map(|()| true),
+        Err(error) if is_readers_fault(&error) => {
+            patience.lost(leaf);
+            attempt.rollback().await.map_err(doing("dropping a partition")).map(|()| false)
+        }
+        Err(error) => Err(doing("dropping a partition")(error)),
+    }
+}
+
+async fn has_rows(connection: &mut PgConnection, table: &str) -> Result<bool, StoreError> {
+    sqlx::query_scalar(AssertSqlSafe(format!("select exists (select from {table})")))
+        .fetch_one(connection)
+        .await
+        .map_err(doing("looking for rows"))
 }
 
 async fn is_there(connection: &mut PgConnection, table: &str) -> Result<bool, StoreError> {

@@ -28,6 +28,7 @@ mod packing;
 mod partitions;
 mod pieces;
 pub mod quarantine;
+mod readers;
 pub mod retention;
 mod rollups;
 mod samples;

@@ -1,9 +1,10 @@
 //! Partitions of all tiers: made ahead and on demand, dropped when their time is over.
 
+use super::readers::{Patience, is_readers_fault};
 use super::tables::{self, HotTable};
 use super::tiers::Tier;
 use super::{Store, StoreError, doing, lock};
-use crate::limits::{PARTITION_DROP_WAIT, PARTITION_MAKE_WAIT};
+use crate::limits::PARTITION_MAKE_WAIT;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::fmt::Write as _;
 
@@ -67,26 +68,31 @@ impl Store {
 
     /// Drops every partition of the tier that ended before `hour` begins; how many. One that is in use
     /// too long is left for the next time.
-    pub(super) async fn drop_before(&self, tier: Tier, hour: i64) -> Result<usize, StoreError> {
+    pub(super) async fn drop_before(
+        &self,
+        tier: Tier,
+        hour: i64,
+        patience: &mut Patience,
+    ) -> Result<usize, StoreError> {
         let mut dropped = 0;
         for table in tables::all() {
             let parts = self.parts_of(table, tier).await?;
             for begin in parts.into_iter().filter(|begin| begin + tier.hours() <= hour) {
                 lock(&self.known.parts).remove(&(tier, begin));
                 let Some(part) = name(&tier.table(table), begin) else { continue };
-                match self.drop_partition(&part).await {
+                match self.drop_partition(&part, patience).await {
                     Ok(()) => dropped += 1,
-                    Err(error) => tracing::warn!(part, %error, "a partition past its time is still in use"),
+                    Err(error) if is_readers_fault(&error) => patience.lost(&part),
+                    Err(error) => tracing::warn!(part, %error, "a partition past its time is not dropped"),
                 }
             }
         }
         Ok(dropped)
     }
 
-    async fn drop_partition(&self, part: &str) -> Result<(), sqlx::Error> {
+    async fn drop_partition(&self, part: &str, patience: &Patience) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let wait = PARTITION_DROP_WAIT.as_millis();
-        let sql = format!("set local lock_timeout = {wait}; drop table if exists {part}");
+        let sql = format!("{}; drop table if exists {part}", patience.sql());
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
         transaction.commit().await
     }

@@ -1,6 +1,7 @@
 //! How long each tier is kept.
 
 use super::partitions::{HOUR_MS, hour_of};
+use super::readers::Patience;
 use super::tiers::Tier;
 use super::{Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -65,9 +66,10 @@ impl Store {
         let packed_since = Tier::Packed.begin(hour_of(retention.raw_since_ms(now_ms)));
         self.forget_raw_before(packed_since * HOUR_MS).await?;
         let quarters_since = hour_of(now_ms - i64::from(retention.quarter_days) * DAY_MS);
-        Ok(self.drop_before(Tier::Packed, packed_since).await?
-            + self.drop_before(Tier::Minute, hour_of(retention.minutes_since_ms(now_ms))).await?
-            + self.drop_before(Tier::Quarter, quarters_since).await?)
+        let patience = &mut Patience::default();
+        Ok(self.drop_before(Tier::Packed, packed_since, patience).await?
+            + self.drop_before(Tier::Minute, hour_of(retention.minutes_since_ms(now_ms)), patience).await?
+            + self.drop_before(Tier::Quarter, quarters_since, patience).await?)
     }
 }
 

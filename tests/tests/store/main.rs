@@ -9,6 +9,7 @@ mod ingest;
 mod inventory;
 mod ledger;
 mod packing;
+mod readers;
 mod rollups;
 mod schema;
 mod series;
