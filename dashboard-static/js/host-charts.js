@@ -48,6 +48,8 @@ const MOST_LINES = 8;
 const INNER_INTERFACE = /^(veth|br-|docker|cni|flannel|cali|virbr|lxc|lo$)/;
 /** Layers above real disks, whose traffic those count already. */
 const INNER_DISK = /^(dm-|md|zram|loop)/;
+/** Of the words beside the range, a hint goes with fewer than these. */
+const MOST_WORDS = 4;
 /** An event this near to the cursor is named beside it, as a share of the span. */
 const BESIDE = 0.008;
 
@@ -239,7 +241,7 @@ function zoomWords() {
   return `${moment(zoom.fromMs)} – ${oneDay ? clock(zoom.toMs) : dayClock(zoom.toMs)}`;
 }
 
-const hint = () => (zoomed.value ? "" : `times in ${zone(new Date())} · drag to zoom`);
+const zoneWords = () => (zoomed.value ? "" : `times in ${zone(new Date())}`);
 
 const SOURCES = { raw: "samples", minutes: "minutes", quarters: "quarter hours" };
 
@@ -264,7 +266,9 @@ function eventsWords() {
 function CursorWords() {
   const at = cursorMs.value;
   if (at === null) {
-    const words = [zoomWords(), sourceWords(), eventsWords(), spreadShown() && "shaded: min to max", hint()];
+    const words = [zoomWords(), sourceWords(), eventsWords(), spreadShown() && "shaded: min to max", zoneWords()];
+    // Where there is room.
+    if (!zoomed.value && words.filter(Boolean).length < MOST_WORDS) words.push("drag to zoom");
     return html`<p class="cursor-words muted">${words.filter(Boolean).join(" · ")}</p>`;
   }
   const reach = currentSpan().spanMs * BESIDE;
