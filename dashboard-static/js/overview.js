@@ -126,7 +126,7 @@ function containersCell(host) {
   if (!containers.total) return html`<span class="muted">none</span>`;
   return html`<span class="stack"><span>${containers.running} of ${containers.total} running</span>
     ${containers.crash_loops > 0 && h(StatusMark, { tone: "crit", word: plural(containers.crash_loops, "crash loop") })}
-    ${containers.unhealthy > 0 && h(StatusMark, { tone: "crit", word: `${containers.unhealthy} unhealthy` })}</span>`;
+    ${containers.unhealthy > 0 && h(StatusMark, { tone: "warn", word: `${containers.unhealthy} unhealthy` })}</span>`;
 }
 
 /** @param {Host} host */

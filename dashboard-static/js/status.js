@@ -67,7 +67,7 @@ export function statusOf(table, state) {
 /** A crash loop outranks whatever the state reads at the instant. @param {any} body a ContainerDocument @returns {Status} */
 export function containerStatus(body) {
   if (body.crash_loop) return { tone: "crit", word: "crash loop" };
-  if (body.state === "running" && body.health === "unhealthy") return { tone: "crit", word: "unhealthy" };
+  if (body.state === "running" && body.health === "unhealthy") return { tone: "warn", word: "unhealthy" };
   if (body.state === "running" && body.health === "starting") return { tone: "warn", word: "starting" };
   if (body.state === "running" && body.health === "healthy") return { tone: "ok", word: "healthy" };
   if (body.state === "exited") return exited(body);

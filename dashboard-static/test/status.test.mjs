@@ -10,7 +10,7 @@ test("a crash loop is never plainly running, whatever its state reads", () => {
 });
 
 test("health outranks running", () => {
-  assert.equal(containerStatus({ state: "running", health: "unhealthy" }).tone, "crit");
+  assert.equal(containerStatus({ state: "running", health: "unhealthy" }).tone, "warn");
   assert.equal(containerStatus({ state: "running", health: "starting" }).tone, "warn");
   assert.equal(containerStatus({ state: "running", health: null }).word, "running");
 });
