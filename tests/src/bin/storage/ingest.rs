@@ -2,7 +2,7 @@
 
 use crate::fleet::{Fleet, HOSTS, HOUR_TICKS, values};
 use crate::ours::{Database, Ours};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fleetlight_controller::ingest::Ingest;
 use fleetlight_controller::live::Live;
 use fleetlight_controller::store::flush::{Batch, Data};
@@ -83,6 +83,8 @@ pub async fn measure(ours: &Ours, database: &Database, seed: u64, hours: i64, be
     let (wall_s, (postgres, own)) = (began.0.elapsed().as_secs_f64(), ours.cpu()?);
     drop(sender);
     running.await?;
+    let stored = database.hot_values().await?;
+    ensure!(stored == count, "{stored} of {count} values are stored");
     let (postgres_s, controller_s) = (postgres - began.1.0, own - began.1.1);
     Ok(Cost { values: count as f64, wall_s, controller_s, postgres_s, decode_s })
 }

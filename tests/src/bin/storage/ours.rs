@@ -70,14 +70,20 @@ impl Database {
 
     /// How many values stand in packed.
     pub async fn packed_values(&self) -> Result<u64> {
+        let arrays = |name: &str| format!("coalesce(sum((select count(x) from unnest({name}) as x)), 0)");
+        self.count("packed", arrays).await
+    }
+
+    /// How many values stand in hot.
+    pub async fn hot_values(&self) -> Result<u64> {
+        self.count("hot", |name| format!("count({name})")).await
+    }
+
+    async fn count(&self, tier: &str, of: impl Fn(&str) -> String) -> Result<u64> {
         let mut values = 0;
         for kind in [EntityKind::Host, EntityKind::Gpu, EntityKind::Mount, EntityKind::Container] {
-            let counts: Vec<String> = kind
-                .metrics()
-                .iter()
-                .map(|metric| format!("coalesce(sum((select count(x) from unnest({}) as x)), 0)", metric.name))
-                .collect();
-            let sql = format!("select ({})::bigint from {}_packed", counts.join(" + "), kind.name());
+            let counts: Vec<String> = kind.metrics().iter().map(|metric| of(metric.name)).collect();
+            let sql = format!("select ({})::bigint from {}_{tier}", counts.join(" + "), kind.name());
             values += sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(&self.pool).await? as u64;
         }
         Ok(values)

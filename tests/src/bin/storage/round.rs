@@ -3,7 +3,7 @@
 use crate::columns::Columns;
 use crate::fleet::{Fleet, HOSTS, HOUR_MS, HOUR_TICKS, TICK_MS, values};
 use crate::ours::{Database, Ours};
-use crate::prometheus::Prometheus;
+use crate::prometheus::{BLOCK_HOURS, Prometheus};
 use crate::victoria::Victoria;
 use anyhow::{Result, ensure};
 use fleetlight_controller::store::flush::Batch;
@@ -92,7 +92,8 @@ impl<'a> Round<'a> {
         }
         self.prometheus.make_blocks()?;
         self.victoria.settle().await?;
-        self.prometheus.settle().await?;
+        // Compacting so little would gain nothing worth the wait.
+        self.prometheus.serve().await?;
         self.database.run("vacuum analyze").await
     }
 
@@ -106,8 +107,8 @@ impl<'a> Round<'a> {
             self.database.store.flush(&batches, self.begin_ms + tick * TICK_MS).await?;
         }
         self.victoria.import(&columns).await?;
-        self.prometheus.take(&columns);
-        if hour % 2 == 1 {
+        self.prometheus.take(&columns)?;
+        if (hour + 1) % BLOCK_HOURS == 0 {
             self.prometheus.make_blocks()?;
         }
         Ok(count)
