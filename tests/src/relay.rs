@@ -21,6 +21,8 @@ pub struct Counters {
     pub down_packets: AtomicU64,
     /// While set, nothing crosses.
     pub cut: AtomicBool,
+    /// While set, nothing comes back, and what goes up arrives.
+    pub half_open: AtomicBool,
 }
 
 impl Counters {
@@ -102,7 +104,7 @@ async fn answers(back: Arc<UdpSocket>, front: Arc<UdpSocket>, peer: SocketAddr, 
     let mut buffer = vec![0; 65_536];
     loop {
         match back.recv(&mut buffer).await {
-            Ok(length) if !counters.cut.load(Ordering::Relaxed) => {
+            Ok(length) if !counters.cut.load(Ordering::Relaxed) && !counters.half_open.load(Ordering::Relaxed) => {
                 counters.count(false, length);
                 let _ = front.send_to(&buffer[..length], peer).await;
             }

@@ -24,6 +24,8 @@ pub struct System {
     pub session: SocketAddr,
     /// The one-time link that the controller printed.
     pub setup_link: String,
+    /// More of the controller's environment, from its next start on.
+    pub env: Vec<(String, String)>,
 }
 
 /// How to start a [`System`].
@@ -33,6 +35,8 @@ pub struct Options {
     pub address: Option<std::net::IpAddr>,
     /// More lines of the controller's configuration.
     pub extra: String,
+    /// More of the controller's environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A process of ours: killed on drop, its output kept in a file.
@@ -161,7 +165,8 @@ impl System {
             options.extra,
         );
         fs::write(dir.join("controller.toml"), config)?;
-        let mut system = Self { dir, controller: None, web, session, setup_link: String::new() };
+        let (setup_link, env) = (String::new(), options.env.clone());
+        let mut system = Self { dir, controller: None, web, session, setup_link, env };
         system.start_controller()?;
         Ok(system)
     }
@@ -173,6 +178,7 @@ impl System {
     pub fn start_controller(&mut self) -> Result<()> {
         let mut command = Command::new(binary("fleetlight-controller")?);
         command.args(["run", "--config"]).arg(self.dir.join("controller.toml")).stdout(Stdio::piped());
+        command.envs(self.env.clone());
         let mut process = Process::start(&mut command, &self.dir.join("controller.log"))?;
         let output = process.child.stdout.take().context("no standard output")?;
         let (sender, lines) = mpsc::channel();
@@ -326,6 +332,16 @@ impl Agent {
     /// If it cannot be started.
     pub fn start(&mut self) -> Result<()> {
         self.process = Some(Process::start(&mut self.command("run")?, &self.log)?);
+        Ok(())
+    }
+
+    /// Starts it again with more in its environment, this once.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_with(&mut self, env: &[(String, String)]) -> Result<()> {
+        let mut command = self.command("run")?;
+        self.process = Some(Process::start(command.envs(env.iter().cloned()), &self.log)?);
         Ok(())
     }
 
