@@ -10,6 +10,8 @@ pub mod docker;
 pub mod failure;
 pub mod identity;
 pub mod inventory;
+#[cfg(debug_assertions)]
+mod kill_point;
 pub mod limits;
 pub mod mask;
 mod random;

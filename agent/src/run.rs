@@ -135,6 +135,8 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
 
 async fn open_spool(config: &AgentConfig, host: &str) -> Result<(Spool, spool::Thread), Failure> {
     let (disk, bounds) = (Arc::new(Folder::new(config.spool_path())), Bounds::of_disk(config.spool.bytes));
+    #[cfg(debug_assertions)]
+    let bounds = crate::kill_point::spool_bounds().unwrap_or(bounds);
     Spool::open(disk, bounds, host).await.map_err(|error| match error {
         OpenError::InUse(_) => Failure::Config(error.to_string()),
         OpenError::Thread(_) => Failure::Other(error.to_string()),

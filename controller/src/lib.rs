@@ -10,6 +10,8 @@ pub mod directory;
 pub mod failure;
 pub mod feed;
 pub mod ingest;
+#[cfg(debug_assertions)]
+mod kill_point;
 pub mod limits;
 pub mod live;
 pub mod postgres;

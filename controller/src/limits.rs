@@ -345,8 +345,9 @@ pub const UPKEEP_GOODBYE_WAIT: Duration = Duration::from_secs(2);
 /// By how much a host's clock and the controller's may differ and still agree on the time: hours are closed so
 /// much too early at worst, and samples that come for them are merged later.
 pub const CLOCK_AGREES: Duration = Duration::from_secs(3600);
-/// How often it is looked whether one does, where none has.
-pub const CLOCK_LOOK: Duration = Duration::from_secs(15);
+/// How often it is looked whether one does, where none has: it costs nothing, and a controller that is started again
+/// and again still comes to pack.
+pub const CLOCK_LOOK: Duration = Duration::from_secs(2);
 /// How often documents are looked for that a restarted agent has not confirmed.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(15);
 

@@ -33,7 +33,11 @@ impl Job {
         if !self.file.is_named()? {
             return Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed"));
         }
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("spool.sync");
         self.file.sync()?;
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("spool.synced");
         if self.name { self.disk.sync_names() } else { Ok(()) }
     }
 }

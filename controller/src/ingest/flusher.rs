@@ -77,6 +77,8 @@ impl Flusher {
             }
         };
         retry.succeeded();
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("flush.ack");
         for ((batch, acks), outcome) in group.batches.iter().zip(&group.acks).zip(outcomes) {
             match outcome {
                 Outcome::Stored | Outcome::Duplicate => ack(batch, acks),

@@ -78,11 +78,15 @@ impl Store {
             let has_rows = has_rows(step, &leaf).await?;
             if has_rows {
                 execute(step, &sql).await?;
+                #[cfg(debug_assertions)]
+                crate::kill_point::pass("pack.insert");
             }
             let dropped = drop_leaf(step, &leaf, patience).await?;
             if has_rows && !dropped {
                 execute(step, &[format!("delete from {leaf}")]).await?;
             }
+            #[cfg(debug_assertions)]
+            crate::kill_point::pass("pack.drop");
             Ok(has_rows || dropped)
         })
         .await

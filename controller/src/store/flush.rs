@@ -124,6 +124,8 @@ impl Store {
         let entities = entities::resolve(&mut transaction, &unknown).await?;
         rows.number(|host_id, kind, key| entities.get(host_id, kind, key));
         rows.copy(&mut transaction, gate.closed_before_ms).await?;
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("flush.copy");
         documents::put(&mut transaction, fresh()).await?;
         events::insert(&mut transaction, fresh()).await?;
         let mut tally = Tally::default();
@@ -137,6 +139,8 @@ impl Store {
         ledger.save(&mut transaction, now_ms).await?;
         let seen = self.known.unseen(batches, now_ms);
         agents::saw(&mut transaction, &seen, now_ms).await?;
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("flush.commit");
         transaction.commit().await.map_err(doing("committing"))?;
         lock(&self.known.entities).merge(entities);
         lock(&self.known.seen).extend(seen.into_iter().map(|agent_id| (agent_id, now_ms)));

@@ -56,12 +56,18 @@ impl Writer {
         let full = |open: &Open| open.bytes + record.len() as u64 > self.bounds.segment_bytes;
         if self.open.get(&lane).is_some_and(full) {
             self.seal(spool, lane)?;
+            #[cfg(debug_assertions)]
+            crate::kill_point::pass("segment.roll");
         }
         if !self.open.contains_key(&lane) {
             self.create(spool, lane)?;
         }
         let Some(open) = self.open.get_mut(&lane) else { return Err(io::ErrorKind::NotFound.into()) };
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("spool.write");
         open.file.append(record)?;
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("spool.written");
         let offset = open.bytes;
         open.bytes += record.len() as u64;
         open.dirty = true;

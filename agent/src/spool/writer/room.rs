@@ -42,6 +42,8 @@ impl Writer {
             self.note(bytes);
             spool.0.head.send_modify(|_| {});
         }
+        #[cfg(debug_assertions)]
+        crate::kill_point::pass("segment.unlink");
         if let Err(error) = self.disk.remove(&name.to_string()) {
             tracing::warn!(file = %name, %error, "a spool file cannot be removed");
         }
