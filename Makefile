@@ -1,12 +1,12 @@
 # The one list of commands; CI calls the same ones. `make help` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down backup restore test check fmt fuzz deny bench
+.PHONY: help up down backup restore test test-faults check fmt fuzz deny bench
 
 SECONDS ?= 30
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
 
 up: ## Install what is missing, build, and run controller and agent on this machine (PORT=, SESSION_PORT=, ADDRESS=, STATE=)
 	@scripts/up.sh
@@ -22,6 +22,9 @@ restore: ## Put a backup back, where there is no data; then start again (FROM=)
 
 test: ## Run every test: format, lints, units, whole system, page, dependencies
 	@scripts/test.sh
+
+test-faults: ## Kill everything, again and again, and count what is lost (SEED=, KILLS=40 or DURATION= in seconds)
+	@scripts/faults.sh
 
 check: ## The quick part of the tests: format and lints
 	cargo fmt --all --check

@@ -16,6 +16,11 @@ cargo build --release --locked -p fleetlight-agent
 cp "$built/fleetlight-agent" "$built/fleetlight-agent.shipped"
 cargo build --release --locked -p fleetlight-controller -p fleetlight-tests --bins
 mv "$built/fleetlight-agent.shipped" "$built/fleetlight-agent"
+# The fault suite's kill points are for debug builds only.
+if grep -q FLEETLIGHT_KILL_POINT "$built/fleetlight-agent" "$built/fleetlight-controller"; then
+    echo "bench: a release build has kill points" >&2
+    exit 1
+fi
 "$built/bench"
 # Whatever ends the run, its gigabytes go. Postgres's account passes through the folder.
 scratch=$(mktemp -d)

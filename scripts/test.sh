@@ -39,6 +39,7 @@ main() {
     skip "tests of Rust, of make up and in the browser: the build failed"
   else
     rust
+    step faults scripts/faults.sh
     make_up
     browser
   fi
