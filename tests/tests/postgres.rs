@@ -130,14 +130,45 @@ async fn a_killed_controller_takes_its_server_along() {
 #[tokio::test]
 async fn what_a_killed_controller_leaves_is_stopped_at_the_next_start() {
     let folder = Folder::new("left");
+    let left = leave(&folder).await;
+    starts_without(&folder, left).await;
+}
+
+/// It is just starting, or an earlier one's file was taken away together with its own.
+#[tokio::test]
+async fn what_is_left_without_its_file_is_stopped_too() {
+    let folder = Folder::new("unnamed");
+    let left = leave(&folder).await;
+    std::fs::remove_file(folder.0.join("postgres/data/postmaster.pid")).expect("removed");
+    starts_without(&folder, left).await;
+}
+
+/// As after a power cut and a reboot, or while the dead one is not waited for.
+#[tokio::test]
+async fn files_that_name_some_other_process_hinder_nothing() {
+    let folder = Folder::new("claims");
     let path = folder.0.join("postgres");
-    let mut controller = controller(&path).await;
+    PrivatePostgres::start(&path).await.expect("starts").stop().await;
+    for (claim, pid) in [("data/postmaster.pid", "1\n"), ("run/.s.PGSQL.5432.lock", "1\n"), ("data/postmaster.pid", "")]
+    {
+        std::fs::write(path.join(claim), pid).expect("written");
+        let postgres = PrivatePostgres::start(&path).await.unwrap_or_else(|error| panic!("{claim} {pid:?}: {error}"));
+        postgres.stop().await;
+    }
+}
+
+/// A server whose controller and guard were killed.
+async fn leave(folder: &Folder) -> i32 {
+    let mut controller = controller(&folder.0.join("postgres")).await;
     let left = postmaster(&folder.0).expect("runs");
     kill(guard_of(left).expect("a guard"));
     controller.kill().await.expect("killed");
     assert_eq!(postmaster(&folder.0), Some(left), "nobody has stopped it");
+    left
+}
 
-    let postgres = PrivatePostgres::start(&path).await.expect("starts all the same");
+async fn starts_without(folder: &Folder, left: i32) {
+    let postgres = PrivatePostgres::start(&folder.0.join("postgres")).await.expect("starts all the same");
     assert!(answers(postgres.url()).await);
     assert_ne!(postmaster(&folder.0), Some(left));
     postgres.stop().await;

@@ -52,6 +52,11 @@ impl Cluster {
         &self.data
     }
 
+    /// The files in which a server writes its process number: that of the data, that of the socket.
+    pub fn claims(&self) -> [PathBuf; 2] {
+        [self.data.join("postmaster.pid"), self.socket_folder.join(format!("{SOCKET}.lock"))]
+    }
+
     /// The server's setting: a list, in which quotes keep commas and spaces together.
     pub fn socket_setting(&self) -> OsString {
         let mut value = OsString::from("unix_socket_directories=\"");

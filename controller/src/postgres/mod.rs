@@ -19,6 +19,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod left_over;
 mod process;
 
 use account::Account;
@@ -100,7 +101,7 @@ impl PrivatePostgres {
         let account = Account::choose()?;
         let (cluster, lock) = Cluster::open(folder, account)?;
         let binaries = Binaries::find(cluster.made_by()?, cluster.data()).await?;
-        process::stop_left_over(&cluster).await?;
+        left_over::stop_left_over(&cluster).await?;
         cluster.make(&binaries).await?;
         let server = process::Server::start(&binaries, &cluster).await?;
         let url = cluster.url();

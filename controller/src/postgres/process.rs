@@ -8,7 +8,6 @@ use crate::limits::{
 use rustix::process::{Pid, Signal};
 use sqlx::{ConnectOptions, Connection};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -188,40 +187,7 @@ fn guard(pid: u32, cluster: &Cluster) -> Option<ChildStdin> {
     }
 }
 
-/// Stops the server that a killed controller left, and removes the traces of one that died.
-/// The folder's lock is ours, so no living controller needs it.
-pub async fn stop_left_over(cluster: &Cluster) -> Result<(), PostgresError> {
-    let file = cluster.data().join("postmaster.pid");
-    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
-    let pid = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok());
-    let Some(pid) = pid.filter(|pid| serves(*pid, cluster.data())) else {
-        // The number may by now be some other process's: Postgres would refuse to start.
-        return std::fs::remove_file(&file).map_err(io_error("removing", &file));
-    };
-    tracing::info!(pid, "stopping the Postgres that an earlier controller left");
-    for (signal, limit) in [(Signal::INT, POSTGRES_STOP_WAIT), (Signal::QUIT, POSTGRES_IMMEDIATE_WAIT)] {
-        send(pid, signal);
-        let deadline = Instant::now() + limit;
-        while serves(pid, cluster.data()) && Instant::now() < deadline {
-            sleep(POSTGRES_POLL).await;
-        }
-    }
-    if serves(pid, cluster.data()) {
-        let said = format!("process {pid} ignores the request to stop: end it by hand");
-        return Err(PostgresError::Failed { program: "postgres".into(), how: "still running".into(), said });
-    }
-    Ok(())
-}
-
-/// Whether the process is a Postgres on this data, by its command line, which anybody may read.
-fn serves(pid: u32, data: &Path) -> bool {
-    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let mut words = line.split(|byte| *byte == 0);
-    words.next().is_some_and(|program| program.ends_with(b"postgres"))
-        && words.any(|word| word == data.as_os_str().as_encoded_bytes())
-}
-
-fn send(pid: u32, signal: Signal) {
+pub(super) fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
         && let Err(error) = rustix::process::kill_process(pid, signal)
     {
