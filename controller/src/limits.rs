@@ -224,6 +224,11 @@ pub const FLUSH_WAIT: Duration = Duration::from_secs(30);
 pub const ENTITIES_KNOWN: usize = 300_000;
 /// How often numbering starts over when other transactions number the same entities.
 pub const ENTITY_ROUNDS: usize = 5;
+/// Entities that one run of upkeep looks at for samples, a dozen partitions each; the next run goes on after them. More
+/// than the most that one host can make in the time, whose numbers would else pile up.
+pub const ENTITIES_LOOKED_AT: i64 = 10_000;
+/// How many go at once, while flushes wait.
+pub const ENTITIES_FORGOTTEN: usize = 500;
 /// Intervals of one agent's epoch, some 80 kB that each of its flushes reads and writes: facts that go ahead of
 /// a long history leave one each. Full: batches that lie at no interval's edge are not acked, and the agent is
 /// asked to connect again and send them, once what it sent has closed gaps.

@@ -66,8 +66,9 @@ async fn all(store: &Store, now_ms: i64) -> Result<(), StoreError> {
     let compacted = store.compact(now_ms).await;
     let dropped = store.drop_expired(now_ms).await?;
     let compacted = compacted?;
-    if compacted != Compacted::default() || dropped > 0 {
-        tracing::info!(?compacted, dropped, "packed closed hours and dropped what is older than it is kept");
+    let forgotten = store.forget_entities().await?;
+    if compacted != Compacted::default() || dropped > 0 || forgotten > 0 {
+        tracing::info!(?compacted, dropped, forgotten, "packed closed hours and dropped what is older than it is kept");
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use std::collections::{BTreeSet, HashMap};
 pub struct KnownEntities {
     young: Entities,
     old: Entities,
+    /// [`super::packing::Gate::forgettings`] when they were learnt.
+    forgettings: i64,
 }
 
 impl KnownEntities {
@@ -23,8 +25,18 @@ impl KnownEntities {
         Some(id)
     }
 
-    /// Remembers what has been committed.
-    pub fn merge(&mut self, other: Entities) {
+    /// Starts over if entities were forgotten since. To be called within the gate: none are until its end.
+    pub fn as_of(&mut self, forgettings: i64) {
+        if self.forgettings != forgettings {
+            *self = Self { forgettings, ..Self::default() };
+        }
+    }
+
+    /// Remembers what has been committed, unless entities were forgotten meanwhile.
+    pub fn merge(&mut self, other: Entities, forgettings: i64) {
+        if self.forgettings != forgettings {
+            return;
+        }
         for ((host_id, kind), ids) in other.ids {
             for (key, id) in ids {
                 self.remember(host_id, kind, key, id);
@@ -112,13 +124,13 @@ mod tests {
         let mut known = KnownEntities::default();
         let mut used = Entities::default();
         used.insert(1, EntityKind::Container, "web".into(), 7);
-        known.merge(used);
+        known.merge(used, 0);
         for round in 0..4 {
             let mut flood = Entities::default();
             for name in 0..(ENTITIES_KNOWN / 4) as i32 {
                 flood.insert(2, EntityKind::GpuProcess, format!("{round}-{name}"), name);
             }
-            known.merge(flood);
+            known.merge(flood, 0);
             assert_eq!(known.get(1, EntityKind::Container, "web"), Some(7), "round {round}");
         }
         assert_eq!(known.get(2, EntityKind::GpuProcess, "0-0"), None, "forgotten");

@@ -119,6 +119,7 @@ impl Store {
         let mut rows = Rows::of(fresh());
         let unknown = {
             let mut known = lock(&self.known.entities);
+            known.as_of(gate.forgettings);
             rows.number(|host_id, kind, key| known.get(host_id, kind, key))
         };
         let entities = entities::resolve(&mut transaction, &unknown).await?;
@@ -142,7 +143,7 @@ impl Store {
         #[cfg(debug_assertions)]
         crate::kill_point::pass("flush.commit");
         transaction.commit().await.map_err(doing("committing"))?;
-        lock(&self.known.entities).merge(entities);
+        lock(&self.known.entities).merge(entities, gate.forgettings);
         lock(&self.known.seen).extend(seen.into_iter().map(|agent_id| (agent_id, now_ms)));
         *lock(&self.known.gate) = gate;
         Ok(outcomes)

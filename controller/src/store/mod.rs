@@ -18,6 +18,7 @@ pub mod enrolment;
 mod entities;
 pub mod events;
 pub mod flush;
+mod forgetting;
 mod grid;
 pub mod hosts;
 pub mod join_tokens;
@@ -44,6 +45,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -102,6 +104,8 @@ struct Known {
     seen: Mutex<HashMap<Uuid, i64>>,
     /// Partitions, by their first hour since the Unix epoch, that every table of the tier has.
     parts: Mutex<HashSet<(tiers::Tier, i64)>>,
+    /// The last entity that was looked at for forgetting.
+    looked_at: AtomicI32,
     /// As it was last read; the database's own can only be further on.
     gate: Mutex<packing::Gate>,
 }

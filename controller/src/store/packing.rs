@@ -2,7 +2,8 @@
 //!
 //! Whoever writes samples holds the gate shared until its commit, and sends to late what is older
 //! than the gate says. Whoever closes hours holds it alone, for one update. So when hours are
-//! closed, everything that was written to them has been committed, and nothing follows.
+//! closed, everything that was written to them has been committed, and nothing follows. Entities are forgotten
+//! under the same lock.
 
 use super::partitions::{HOUR_MS, hour_of};
 use super::{Store, StoreError, doing, lock};
@@ -19,6 +20,8 @@ pub struct Gate {
     pub closed_before_ms: i64,
     /// Older ones can no longer be taken.
     pub raw_since_ms: i64,
+    /// How often entities were forgotten: numbers that were learnt before may be of one that is gone.
+    pub forgettings: i64,
 }
 
 /// Holds the gate until the transaction ends.
@@ -33,11 +36,17 @@ pub(super) async fn hold(connection: &mut PgConnection) -> Result<Gate, StoreErr
 }
 
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Gate, StoreError> {
-    let row = sqlx::query("select ms_of(closed_before), ms_of(raw_since) from packing")
+    let row = sqlx::query("select ms_of(closed_before), ms_of(raw_since), forgettings from packing")
         .fetch_one(connection)
         .await
         .map_err(doing("asking which hours are open"))?;
-    Ok(Gate { closed_before_ms: row.get(0), raw_since_ms: row.get(1) })
+    Ok(Gate { closed_before_ms: row.get(0), raw_since_ms: row.get(1), forgettings: row.get(2) })
+}
+
+/// The statements after which nobody else is within a gate, until the transaction ends.
+pub(super) fn shut() -> String {
+    let wait = PARTITION_MAKE_WAIT.as_millis();
+    format!("set local lock_timeout = {wait}; select pg_advisory_xact_lock({GATE});")
 }
 
 impl Store {
@@ -59,12 +68,9 @@ impl Store {
             if now_ms >= to_ms {
                 return Ok(gate);
             }
-            let wait = PARTITION_MAKE_WAIT.as_millis();
             let mut transaction = connection.begin().await.map_err(doing("closing hours"))?;
-            let sql = format!(
-                "set local lock_timeout = {wait}; select pg_advisory_xact_lock({GATE});
-                 update packing set {column} = greatest({column}, time_of({to_ms}))"
-            );
+            let shut = shut();
+            let sql = format!("{shut} update packing set {column} = greatest({column}, time_of({to_ms}))");
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(doing("closing hours"))?;
             transaction.commit().await.map_err(doing("closing hours"))?;
             read(connection).await

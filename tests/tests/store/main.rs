@@ -4,6 +4,7 @@
 
 mod agents;
 mod directory;
+mod forgetting;
 mod grafana;
 mod ingest;
 mod inventory;

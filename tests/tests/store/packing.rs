@@ -25,7 +25,7 @@ pub async fn filled() -> (Fixture, Agent) {
 }
 
 /// Waits until somebody waits for a lock in a statement like this.
-async fn until_waiting(fixture: &Fixture, statement: &str) -> i32 {
+pub async fn until_waiting(fixture: &Fixture, statement: &str) -> i32 {
     for _ in 0..2_000 {
         let waiting: Option<i32> = sqlx::query_scalar(
             "select pid from pg_stat_activity
