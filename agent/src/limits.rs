@@ -253,7 +253,10 @@ pub const IN_FLIGHT: usize = 1_024;
 /// Beyond this, history waits, so that the present always has room.
 pub const IN_FLIGHT_REPLAY: usize = 512;
 
-/// History fills behind the present in bursts: 50 batches a second, a day of ticks in six minutes.
+/// Between two words on how much history is left, which people see; the last one goes at once.
+pub const HISTORY_SAID_EVERY: Duration = Duration::from_secs(5);
+
+/// To a controller that grants no credit, history goes in bursts: 50 batches a second, a day of ticks in six minutes.
 pub const REPLAY_BURST: usize = 10;
 pub const REPLAY_PAUSE: Duration = Duration::from_millis(200);
 

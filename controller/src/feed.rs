@@ -14,6 +14,7 @@ use fleetlight_protocol::event::{Event, Fact};
 use fleetlight_protocol::samples::Row;
 use serde_json::json;
 use std::future::Future;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 impl LiveSink for Live {
@@ -23,6 +24,10 @@ impl LiveSink for Live {
 
     fn replayed(&self, host_id: i32) {
         self.replayed(host_id);
+    }
+
+    fn history_behind(&self, behind: Option<Duration>) {
+        self.history_behind(behind);
     }
 
     fn documents(&self, host_id: i32, documents: &[Document]) {
@@ -101,6 +106,7 @@ fn apply(live: &Live, change: Presence) {
         Presence::Measured { agent, clock_offset_ms, round_trip_ms } => {
             live.measured(agent.host_id, clock_offset_ms, round_trip_ms);
         }
+        Presence::History { agent, batches } => live.history_left(agent.host_id, batches),
         Presence::Disconnected { agent, at_ms: _, goodbye, reason } => {
             live.disconnected(agent.host_id, agent.agent_id, goodbye.then_some(reason));
         }

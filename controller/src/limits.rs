@@ -322,7 +322,27 @@ pub const FACT_BYTES_BURST: u32 = 16 * 1024 * 1024;
 pub const FRAME_COST_VALUES: usize = 200;
 pub const FRAME_COST_BYTES: usize = 512;
 
+// History: how much of it may be on its way, over all agents. Full: agents hold the rest.
+
+/// Rows granted, or come and not stored yet: a fifth of [`PILE_ROWS`], and more than one flush takes, so that the
+/// next one fills while one is written. It halves while the database is slow, and is not given back while it stands.
+pub const HISTORY_ROWS: u64 = 30_000;
+/// The least that is granted at once, a quarter of a minute of a large host: fifty agents take turns in thirty parts.
+pub const HISTORY_GRANT_ROWS: u64 = 1_000;
+/// From a batch's coming to its being stored: longer, and history is too much beside the present.
+pub const HISTORY_SLOW: Duration = Duration::from_secs(1);
+/// Credit that an agent has left unused for this long goes to others.
+pub const CREDIT_UNUSED: Duration = Duration::from_secs(10);
+/// How often an agent without credit is looked at, should nothing have made room.
+pub const CREDIT_LOOK: Duration = Duration::from_secs(1);
+
 // Ingest.
+
+/// The age of the oldest batch that waits for the database from which people are told that history is behind:
+/// flushes take less, also on a busy disk.
+pub const HISTORY_BEHIND_AFTER: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+pub const HISTORY_LOOK: Duration = Duration::from_secs(1);
 
 /// Rows of samples that may wait for the database, some 30 MB: a minute of 1,000 small hosts, an
 /// hour of ten. Full: batches are shown but not stored, and their agents send them again later. One host may

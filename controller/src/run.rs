@@ -16,7 +16,7 @@ use crate::limits::{INBOUND, PRESENCE};
 use crate::live::Live;
 use crate::postgres::PrivatePostgres;
 use crate::store::Store;
-use crate::transport::{Paces, Registry, WallClock, enrolment, listener, system_clock};
+use crate::transport::{Credits, Paces, Registry, WallClock, enrolment, listener, system_clock};
 use fleetlight_protocol::control::{Refusal, RefusalCode};
 use fleetlight_protocol::join_token::JoinToken;
 use std::sync::Arc;
@@ -174,9 +174,15 @@ async fn serve(
             closing.close(agent_id, come_again());
         }),
     };
-    let paces = Paces::default();
-    let context =
-        listener::Context { directory: Arc::clone(&directory), inbound, presence, registry, paces, wall: clock };
+    let context = listener::Context {
+        directory: Arc::clone(&directory),
+        inbound,
+        presence,
+        registry,
+        paces: Paces::default(),
+        credits: Credits::default(),
+        wall: clock,
+    };
     let ingesting = tokio::spawn(ingest.run(arriving));
     let names = store.clone();
     tokio::join!(

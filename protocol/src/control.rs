@@ -35,6 +35,13 @@ pub enum AgentControl {
     Renew {
         csr: Vec<u8>,
     },
+    /// So many batches of history are yet to be sent: it asks for [`ControllerControl::Credit`] while there are any.
+    /// From version 2 on.
+    #[serde(rename = "h")]
+    History {
+        #[serde(rename = "b")]
+        batches: u64,
+    },
     /// The agent is about to stop and waits for its last acks: from now on they go at once.
     Stopping,
     /// The agent stops on purpose; its host is offline, not stale.
@@ -93,6 +100,9 @@ pub enum ControllerControl {
         #[serde(rename = "w")]
         wall_ms: i64,
     },
+    /// So many more rows of history may come, counted by [`crate::uplink::history_rows`]. From version 2 on.
+    #[serde(rename = "c")]
+    Credit(u64),
     /// Leaf first, then the CA; DER.
     Renewed {
         chain: Vec<Vec<u8>>,
@@ -198,6 +208,14 @@ mod tests {
         let other = ControllerControl::Ack(Some(Uuid::nil()), vec![(7, 9)]);
         let bytes = rmp_serde::to_vec_named(&other).expect("encodes");
         assert_eq!(bytes[..6], [0x81, 0xa1, b'a', 0x92, 0xc4, 16]);
+    }
+
+    #[test]
+    fn what_is_said_of_history_is_small_and_pinned() {
+        let credit = rmp_serde::to_vec_named(&ControllerControl::Credit(300)).expect("encodes");
+        assert_eq!(credit, [0x81, 0xa1, b'c', 0xcd, 1, 44]);
+        let history = rmp_serde::to_vec_named(&AgentControl::History { batches: 7 }).expect("encodes");
+        assert_eq!(history, [0x81, 0xa1, b'h', 0x81, 0xa1, b'b', 7]);
     }
 
     #[test]

@@ -44,4 +44,8 @@ pub const SERVER_NAME: &str = "controller.fleetlight";
 /// | version | reason |
 /// |---|---|
 /// | 1 | the first |
-pub const VERSIONS: &[u16] = &[1];
+/// | 2 | history goes against credit: the agent says how much there is, the controller how much may come |
+pub const VERSIONS: &[u16] = &[2, 1];
+
+/// The first version in which history goes against credit.
+pub const HISTORY_BY_CREDIT: u16 = 2;

@@ -21,6 +21,9 @@ pub const ENTITY_KEY_BYTES: usize = 512;
 /// Rows of one batch. One tick of the largest host that we know of is below 2,000.
 pub const ROWS_PER_BATCH: usize = 8_192;
 
+/// Rows that a batch of history counts for at least: its frame, its number and its ack are work too.
+pub const HISTORY_BATCH_ROWS: usize = 16;
+
 /// Events of one batch; more go into the next.
 pub const EVENTS_PER_BATCH: usize = 256;
 

@@ -5,6 +5,7 @@
 
 use crate::document::Document;
 use crate::event::Event;
+use crate::limits::HISTORY_BATCH_ROWS;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,6 +39,12 @@ pub enum Uplink {
     /// Sequence numbers that the agent's bound forced out, first and last: they will never come.
     #[serde(rename = "x")]
     Evicted(u64, u64),
+}
+
+/// What a batch of history with so many rows takes of the credit; both sides count alike.
+#[must_use]
+pub fn history_rows(rows: usize) -> u64 {
+    rows.max(HISTORY_BATCH_ROWS) as u64
 }
 
 /// See [`Uplink::Begin`].

@@ -6,7 +6,8 @@ use anyhow::Result;
 use fleetlight_controller::ca::Authority;
 use fleetlight_controller::transport::listener::{Context, endpoint_config, server_config};
 use fleetlight_controller::transport::{
-    AgentRef, Authorised, Directory, Inbound, Intervals, Paces, Payload, Presence, Registry, Stored, WallClock, serve,
+    AgentRef, Authorised, Credits, Directory, Inbound, Intervals, Paces, Payload, Presence, Registry, Stored,
+    WallClock, serve,
 };
 use fleetlight_protocol::control::{EnrolRequest, EnrolResponse, Refusal, RefusalCode};
 use fleetlight_protocol::samples::EntityKind;
@@ -209,8 +210,15 @@ impl SimController {
         let (presence, mut changes) = mpsc::channel(64);
         let (registry, stop) = (Registry::default(), CancellationToken::new());
         let directory = Arc::clone(memory);
-        let context =
-            Context { directory, inbound, presence, registry: registry.clone(), paces: Paces::default(), wall: clock };
+        let context = Context {
+            directory,
+            inbound,
+            presence,
+            registry: registry.clone(),
+            paces: Paces::default(),
+            credits: Credits::default(),
+            wall: clock,
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(endpoint, context, stop.clone()));
         let ingest = Arc::clone(memory);

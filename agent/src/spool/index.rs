@@ -3,7 +3,7 @@
 
 use super::format::{HEADER_BYTES, Lane, Name};
 use crate::limits::{SPOOL_CACHE, SPOOL_GAPS, SPOOL_MARK_BYTES};
-use fleetlight_protocol::intervals::IntervalSet;
+use fleetlight_protocol::intervals::{IntervalSet, SEQ_MAX};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -175,6 +175,26 @@ impl Index {
             Some((*number, Place { epoch: segment.epoch, seq }))
         });
         found.filter(|(_, place)| *place < before)
+    }
+
+    /// How many records of a lane with `after < place < before` the controller lacks.
+    pub fn count(&self, lane: Lane, after: Place, before: Place) -> u64 {
+        let of_lane = self.segments.values().filter(|segment| segment.name.lane == lane);
+        let between = of_lane.filter(|segment| (after.epoch..=before.epoch).contains(&segment.epoch));
+        let count = |segment: &Segment| {
+            let mut seqs = segment.seqs.clone();
+            if let Some(epoch) = self.epochs.get(&segment.epoch) {
+                seqs.subtract(&epoch.acked);
+            }
+            if segment.epoch == after.epoch {
+                seqs.remove(0, after.seq);
+            }
+            if segment.epoch == before.epoch {
+                seqs.remove(before.seq, SEQ_MAX);
+            }
+            seqs.count()
+        };
+        between.map(count).sum()
     }
 
     /// The first evicted interval that is not in `told`.

@@ -126,6 +126,13 @@ impl Memory {
         lane.range(from..before).next().map(|(seq, slot)| (*seq, slot.payload.clone()))
     }
 
+    /// How many batches of a lane with `after < seq < before` are not on disk.
+    pub fn count_unwritten(&self, lane: Lane, after: u64, before: u64) -> u64 {
+        let lane = if lane == Lane::Samples { &self.samples } else { &self.facts };
+        let waiting = lane.iter().filter(|(seq, slot)| !slot.on_disk && (after + 1..before).contains(*seq));
+        waiting.count() as u64
+    }
+
     pub fn acked(&mut self, first: u64, last: u64) {
         if first > last {
             return;

@@ -39,6 +39,12 @@ impl Payload {
         if matches!(self, Self::Samples { .. }) { Lane::Samples } else { Lane::Facts }
     }
 
+    /// Rows of samples.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        if let Self::Samples { rows, .. } = self { rows.len() } else { 0 }
+    }
+
     /// Bytes that it takes in memory, roughly.
     pub(super) fn cost(&self) -> usize {
         match self {

@@ -82,6 +82,23 @@ impl Reader {
         }
     }
 
+    /// How many batches are yet to come.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let state = self.spool.lock();
+        let on_disk = state.index.count(self.lane(), self.after, self.before);
+        on_disk + state.memory.count_unwritten(self.lane(), self.own_after(), self.before.seq)
+    }
+
+    fn lane(&self) -> Lane {
+        if self.class == Class::Facts { Lane::Facts } else { Lane::Samples }
+    }
+
+    /// The last number of the running epoch that it has given.
+    fn own_after(&self) -> u64 {
+        if self.after.epoch == OWN { self.after.seq } else { 0 }
+    }
+
     /// What comes next.
     pub async fn next(&mut self) -> Next {
         loop {
@@ -124,12 +141,11 @@ impl Reader {
     }
 
     fn find(&self) -> Found {
-        let lane = if self.class == Class::Facts { Lane::Facts } else { Lane::Samples };
+        let lane = self.lane();
         // What is not offered yet is not to be sent.
         let before = self.before.min(Place::own(*self.spool.0.head.borrow()));
         let state = self.spool.lock();
-        let own_after = if self.after.epoch == OWN { self.after.seq } else { 0 };
-        let in_memory = (before.epoch == OWN).then(|| state.memory.find(lane, own_after, before.seq)).flatten();
+        let in_memory = (before.epoch == OWN).then(|| state.memory.find(lane, self.own_after(), before.seq)).flatten();
         match (state.index.find(lane, self.after, before), in_memory) {
             (Some((_, place)), Some((seq, payload))) if place >= Place::own(seq) => Found::InMemory(seq, payload),
             (Some((segment, place)), _) => {

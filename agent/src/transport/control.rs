@@ -1,8 +1,10 @@
 //! The control stream: acks in, pings out, renewal.
 
 use super::Link;
+use super::history::History;
 use super::in_flight::InFlight;
 use super::session::Ended;
+use super::streams::Road;
 use crate::identity::NewKey;
 use crate::limits::{CONTROL_QUEUE, PING_COMPANY_WAIT, PING_EVERY, RENEWAL_RETRY};
 use crate::random::Random;
@@ -35,13 +37,14 @@ pub(super) async fn run(
     send: &mut SendStream,
     recv: RecvStream,
     link: &Link,
-    in_flight: &InFlight,
+    Road { in_flight, history, .. }: Road<'_>,
     stop: &CancellationToken,
 ) -> Ended {
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let mut talk = Talk {
         link,
         in_flight,
+        history,
         stop,
         stopping: false,
         nonce: 0,
@@ -53,16 +56,17 @@ pub(super) async fn run(
     };
     tokio::select! {
         biased;
-        ended = listen(recv, link, in_flight, answers) => ended,
+        ended = listen(recv, link, in_flight, history, answers) => ended,
         ended = talk.run(send, answers_out) => ended,
     }
 }
 
-/// Takes acks; passes on the rest.
+/// Takes acks and credit; passes on the rest.
 async fn listen(
     mut recv: RecvStream,
     link: &Link,
     in_flight: &InFlight,
+    history: &History,
     answers: mpsc::Sender<ControllerControl>,
 ) -> Ended {
     loop {
@@ -75,6 +79,7 @@ async fn listen(
                     in_flight.acked(epoch, first, last);
                 }
             }
+            Ok(ControllerControl::Credit(rows)) => history.grant(rows),
             Ok(ControllerControl::Superseded) => return Ended::Superseded,
             Ok(answer) => {
                 if answers.send(answer).await.is_err() {
@@ -90,6 +95,7 @@ async fn listen(
 struct Talk<'a> {
     link: &'a Link,
     in_flight: &'a InFlight,
+    history: &'a History,
     stop: &'a CancellationToken,
     /// It has been said.
     stopping: bool,
@@ -118,6 +124,7 @@ impl Talk<'_> {
                     self.stopping = true;
                     write(send, &AgentControl::Stopping).await
                 }
+                batches = self.history.news() => write(send, &AgentControl::History { batches }).await,
                 () = self.ping_due() => self.ping(send).await,
                 () = sleep_until(renew_at.unwrap_or_else(Instant::now)), if renew_at.is_some() => self.renew(send).await,
             };
@@ -173,7 +180,10 @@ impl Talk<'_> {
                 }
                 tracing::warn!(reason = %refusal, "the controller does not renew the certificate; the agent will ask again");
             }
-            ControllerControl::Welcome(_) | ControllerControl::Ack(..) | ControllerControl::Superseded => {
+            ControllerControl::Welcome(_)
+            | ControllerControl::Ack(..)
+            | ControllerControl::Credit(_)
+            | ControllerControl::Superseded => {
                 return Err(Ended::lost("the controller breaks the protocol: a second welcome"));
             }
         }

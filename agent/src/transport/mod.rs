@@ -3,7 +3,7 @@
 //! - [`run`]: keeps one session up: backoff, a fresh connection beside a stalled one, goodbye.
 //! - `resolver`: from a name to addresses. `connection`: from addresses to a welcome. `session`: a welcomed connection until its end.
 //! - `streams`: one uni stream for each class. `control`: acks, pings, renewal.
-//! - `in_flight`: what was sent and not acknowledged.
+//! - `in_flight`: what was sent and not acknowledged. `history`: how much of the past may go.
 //! - [`enrol`]: a join token becomes an identity. [`tls`], [`clock`]: whom and when to believe.
 //!
 //! Invariant: a batch leaves the spool only by an ack of the controller; whatever a connection
@@ -14,6 +14,7 @@ pub mod clock;
 mod connection;
 mod control;
 pub mod enrol;
+mod history;
 mod in_flight;
 mod resolver;
 mod session;

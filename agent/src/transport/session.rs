@@ -1,6 +1,7 @@
 //! A welcomed connection until its end.
 
 use super::connection::Welcomed;
+use super::history::History;
 use super::in_flight::InFlight;
 use super::streams::{self, Road};
 use super::{Link, control};
@@ -50,14 +51,15 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
     let head = *link.spool.head().borrow();
     link.spool.settle(&welcome.stored);
     push_documents(&link.inventory.documents(&welcome.wanted), &link.spool);
-    let road = Road { connection: &connection, spool: &link.spool, in_flight, head };
+    let history = History::new(welcome.version);
+    let road = Road { connection: &connection, spool: &link.spool, in_flight, history: &history, head };
     let ended = tokio::select! {
         biased;
         ended = streams::run(Class::Facts, road) => ended,
         ended = streams::run(Class::Live, road) => ended,
         ended = streams::run(Class::Replay, road) => ended,
         // After the streams, so that a ping shares the packet of the batch that it waited for.
-        ended = control::run(&mut send, recv, link, in_flight, stop) => ended,
+        ended = control::run(&mut send, recv, link, road, stop) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,
     };
     if matches!(ended, Ended::Goodbye) {

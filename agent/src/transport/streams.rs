@@ -3,15 +3,15 @@
 //! Invariants: a stream's first frame is a begin; a lane sends rising numbers, each once on a
 //! connection; facts never wait for samples, and the present never for history.
 
+use super::history::History;
 use super::in_flight::InFlight;
 use super::session::Ended;
-use crate::limits::{REPLAY_BURST, REPLAY_PAUSE};
 use crate::spool::{Batch, Next, Payload, Place, Reader, Spool};
 use fleetlight_protocol::delta::{DeltaError, Encoder};
 use fleetlight_protocol::frame::{self, FrameError};
-use fleetlight_protocol::uplink::{Begin, Class, Uplink};
+use fleetlight_protocol::uplink::{Begin, Class, Uplink, history_rows};
 use quinn::{Connection, SendStream};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 /// Where lanes send from and to.
@@ -20,11 +20,12 @@ pub(super) struct Road<'a> {
     pub connection: &'a Connection,
     pub spool: &'a Spool,
     pub in_flight: &'a InFlight,
+    pub history: &'a History,
     /// The spool's next number when the connection was welcomed: samples below it are history.
     pub head: u64,
 }
 
-/// Sends one class until the connection ends. Replay goes at a bounded rate and ends when the
+/// Sends one class until the connection ends. Replay goes as fast as the controller allows, and ends when the
 /// history has been sent.
 pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
     let (after, before) = match class {
@@ -35,20 +36,26 @@ pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
     let reader = road.spool.reader(class, after, before);
     let mut lane = Lane { class, road, reader, stream: None, begun: None, encoder: Encoder::default() };
     let mut head = road.spool.head();
-    let mut burst = 0;
+    let mut count = 0;
     loop {
         head.borrow_and_update();
+        if class == Class::Replay {
+            road.history.is_left(lane.reader.left());
+        }
         loop {
             road.in_flight.room(class).await;
+            if class == Class::Replay {
+                road.history.room(count).await;
+            }
             match lane.send().await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(ended) => return ended,
             }
-            burst += 1;
-            if class == Class::Replay && burst % REPLAY_BURST == 0 {
-                sleep(REPLAY_PAUSE).await;
-            }
+            count += 1;
+        }
+        if class == Class::Replay {
+            road.history.is_left(0);
         }
         let again_at = lane.reader.again_at();
         tokio::select! {
@@ -72,13 +79,17 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// Sends what comes next; false if nothing is there.
     async fn send(&mut self) -> Result<bool, Ended> {
+        let mut rows = 0;
         let (epoch, first, last, frames) = match self.reader.next().await {
             Next::Nothing => return Ok(false),
             Next::Evicted { epoch, first, last } => {
                 let frames = self.frames(epoch, &Uplink::Evicted(first, last)).map_err(Unsendable::from);
                 (epoch, first, last, frames)
             }
-            Next::Batch(batch) => (batch.epoch, batch.seq, batch.seq, self.batch(&batch)),
+            Next::Batch(batch) => {
+                rows = history_rows(batch.payload.rows());
+                (batch.epoch, batch.seq, batch.seq, self.batch(&batch))
+            }
         };
         let frames = match frames {
             Ok(frames) => frames,
@@ -92,6 +103,9 @@ impl Lane<'_> {
         // Noted before it is written, so that its ack cannot come first.
         self.road.in_flight.sent(epoch, first, last);
         self.write(&frames).await?;
+        if self.class == Class::Replay {
+            self.road.history.sent(rows);
+        }
         Ok(true)
     }
 

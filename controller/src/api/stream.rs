@@ -69,7 +69,8 @@ impl Stream {
                 () = tokio::time::sleep_until(self.ends) => self.ends = self.still_valid().await?,
                 message = self.subscription.next() => return Some(told(&message)),
                 _ = self.heartbeat.tick() => {
-                    let now = json!({ "now_ms": Now::take().wall_ms });
+                    let behind_ms = self.api.live().history_behind_ms();
+                    let now = json!({ "now_ms": Now::take().wall_ms, "history_behind_ms": behind_ms });
                     return Some(Event::default().event("heartbeat").data(now.to_string()));
                 }
             }

@@ -28,13 +28,15 @@ mod upkeep;
 
 pub use sink::LiveSink;
 
+use crate::limits::{HISTORY_BEHIND_AFTER, HISTORY_LOOK};
 use crate::store::Store;
 use crate::transport::{Inbound, WallClock};
 use clock_check::ClockCheck;
-use pile::Pile;
+use pile::{Owed, Pile};
 use screen::Screen;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -47,6 +49,16 @@ pub struct Ingest<L> {
     pub live: Arc<L>,
     pub clock: WallClock,
     pub reconnect: Reconnect,
+}
+
+/// Tells how far history is behind, for ever.
+async fn tell_behind(live: &impl LiveSink, owed: &Owed) {
+    let mut timer = interval(HISTORY_LOOK);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        live.history_behind(owed.behind().filter(|behind| *behind >= HISTORY_BEHIND_AFTER));
+    }
 }
 
 impl<L> std::fmt::Debug for Ingest<L> {
@@ -77,7 +89,11 @@ impl<L: LiveSink> Ingest<L> {
         };
         let upkeep = tokio::spawn(upkeep.run(draining.clone()));
         let flushing = tokio::spawn(flusher.run(piled));
-        feed::run(inbound, &*self.live, screen, check, pile).await;
+        let owed = pile.owed();
+        tokio::select! {
+            () = feed::run(inbound, &*self.live, screen, check, pile) => {}
+            () = tell_behind(&*self.live, &owed) => {}
+        }
         draining.cancel();
         for (task, name) in [(flushing, "flushing"), (upkeep, "upkeep")] {
             if let Err(error) = task.await {

@@ -3,9 +3,11 @@
 use crate::limits::PILE_ROWS;
 use crate::store::flush::{Batch, Data};
 use crate::transport::Stored;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A batch, where to ack it, and the room that it takes until it is gone.
@@ -21,19 +23,27 @@ pub struct Piled {
 pub struct Room {
     permit: OwnedSemaphorePermit,
     host_id: i32,
-    shares: Shares,
+    number: u64,
+    shares: Arc<Mutex<Shares>>,
 }
 
-/// What each host holds of the pile.
-type Shares = Arc<Mutex<HashMap<i32, usize>>>;
+#[derive(Debug, Default)]
+struct Shares {
+    /// What each host holds of the pile.
+    hosts: HashMap<i32, usize>,
+    /// When each batch was laid on it, by its number.
+    laid: BTreeMap<u64, Instant>,
+    next: u64,
+}
 
 impl Drop for Room {
     fn drop(&mut self) {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get_mut(&self.host_id) {
+        shares.laid.remove(&self.number);
+        if let Some(share) = shares.hosts.get_mut(&self.host_id) {
             *share = share.saturating_sub(self.permit.num_permits());
             if *share == 0 {
-                shares.remove(&self.host_id);
+                shares.hosts.remove(&self.host_id);
             }
         }
     }
@@ -51,7 +61,7 @@ pub struct Pile {
 #[derive(Debug, Clone)]
 pub struct Owed {
     room: Arc<Semaphore>,
-    shares: Shares,
+    shares: Arc<Mutex<Shares>>,
     agents: Arc<Mutex<HashSet<Uuid>>>,
 }
 
@@ -82,14 +92,23 @@ impl Owed {
     /// Room for a host that holds no more than would be left.
     fn take_room(&self, host_id: i32, weight: u32) -> Option<Room> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = shares.get(&host_id).copied().unwrap_or(0) + weight as usize;
+        let share = shares.hosts.get(&host_id).copied().unwrap_or(0) + weight as usize;
         if share > self.room.available_permits() {
             return None;
         }
         let permit = self.room.clone().try_acquire_many_owned(weight).ok()?;
-        shares.insert(host_id, share);
+        shares.hosts.insert(host_id, share);
+        shares.next += 1;
+        let number = shares.next;
+        shares.laid.insert(number, Instant::now());
         drop(shares);
-        Some(Room { permit, host_id, shares: Arc::clone(&self.shares) })
+        Some(Room { permit, host_id, number, shares: Arc::clone(&self.shares) })
+    }
+
+    /// How long the oldest batch waits that is not stored.
+    pub fn behind(&self) -> Option<Duration> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.laid.first_key_value().map(|(_, laid)| laid.elapsed())
     }
 
     /// Remembers that an agent is to send again what was not stored.
@@ -131,6 +150,20 @@ pub fn weight(batch: &Batch) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_batch_that_is_not_stored_tells_how_far_behind_it_is() {
+        let (pile, _piled) = Pile::new();
+        assert_eq!(pile.owed.behind(), None);
+        let first = pile.owed.take_room(1, 1);
+        tokio::time::advance(Duration::from_secs(7)).await;
+        let second = pile.owed.take_room(2, 1);
+        assert_eq!(pile.owed.behind(), Some(Duration::from_secs(7)));
+        drop(first);
+        assert_eq!(pile.owed.behind(), Some(Duration::ZERO));
+        drop(second);
+        assert_eq!(pile.owed.behind(), None);
+    }
 
     #[test]
     fn whoever_floods_the_pile_leaves_room_for_others() {

@@ -3,6 +3,7 @@
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
+use std::time::Duration;
 
 /// Where batches go before the database. Implementations return at once: no waiting, no I/O.
 ///
@@ -14,6 +15,9 @@ pub trait LiveSink: Send + Sync + 'static {
 
     /// History of one host arrived; while it does, the host is catching up.
     fn replayed(&self, host_id: i32);
+
+    /// How long the oldest batch waits for the database that is not stored, where that is long.
+    fn history_behind(&self, behind: Option<Duration>);
 
     /// What is true of entities of one host from each document's `observed_ms` on.
     fn documents(&self, host_id: i32, documents: &[Document]);

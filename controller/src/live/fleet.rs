@@ -1,9 +1,10 @@
 //! The hosts behind the lock of [`super::Live`].
 
 use super::host::HostRecord;
+use super::presence::{HostState, Now};
 use super::view::{Host, Shared};
 use super::watch::{Message, MessageBody};
-use crate::limits::{HOSTS, RESUMABLE_EVENTS};
+use crate::limits::{HOST_MESSAGE_EVERY, HOSTS, RESUMABLE_EVENTS};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -16,6 +17,7 @@ pub struct Fleet {
     pub last_id: u64,
     /// The last `event` messages, for those who come back.
     pub events: VecDeque<Arc<Message>>,
+    pub history_behind_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,14 @@ impl Fleet {
 }
 
 impl Slot {
+    /// Whether watchers know that history arrives, and heard so a moment ago.
+    pub fn has_told_of_history(&self, now: Now) -> bool {
+        self.published.as_ref().is_some_and(|(host, at)| {
+            let catching_up = matches!(host.state, HostState::CatchingUp | HostState::Stale);
+            catching_up && now.at.saturating_duration_since(*at) < HOST_MESSAGE_EVERY
+        })
+    }
+
     /// Tells those who watch this host, if anybody does.
     pub fn tell(&self, body: impl FnOnce() -> MessageBody) {
         if let Some(detail) = self.detail.as_ref().filter(|detail| detail.receiver_count() > 0) {

@@ -211,6 +211,7 @@ impl HostRecord {
             clock_offset_ms: presence.clock_offset_ms,
             round_trip_ms: presence.round_trip_ms,
             interval_ms,
+            catching_up: presence.catching_up(interval_ms),
             problems,
             summary: Summary::of(&self.data),
         })

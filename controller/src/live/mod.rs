@@ -55,6 +55,7 @@ impl Default for Live {
             hosts: BTreeMap::new(),
             last_id: (Now::take().wall_ms.max(0) as u64) * 1_000,
             events: VecDeque::new(),
+            history_behind_ms: None,
         };
         Self {
             fleet: Mutex::new(fleet),
@@ -125,7 +126,24 @@ impl Live {
 
     /// Samples of the past arrived: they are history and change nothing but the state.
     pub fn replayed(&self, host_id: i32) {
-        self.update(host_id, |slot, now| slot.record.presence.replayed_samples(now));
+        let now = Now::take();
+        let mut fleet = self.lock();
+        let Some(slot) = fleet.slot(host_id) else { return };
+        slot.record.presence.replayed_samples(now);
+        // They come by the hundred: what is said of them anyway waits for its time.
+        if !slot.has_told_of_history(now) {
+            self.publish(&mut fleet, host_id, now);
+        }
+    }
+
+    /// A host's agent has so many batches of history yet to send.
+    pub fn history_left(&self, host_id: i32, batches: u64) {
+        self.update(host_id, |slot, now| slot.record.presence.history_left(batches, now));
+    }
+
+    /// How far what is stored is behind, where that is worth telling; watchers hear of it with each heartbeat.
+    pub fn history_behind(&self, behind: Option<Duration>) {
+        self.lock().history_behind_ms = behind.map(|behind| behind.as_millis() as i64);
     }
 
     pub fn documents(&self, host_id: i32, documents: &[Document]) {
@@ -175,6 +193,12 @@ impl Live {
         self.lock().hosts()
     }
 
+    /// By how much what is stored is behind what is shown; none if it is not.
+    #[must_use]
+    pub fn history_behind_ms(&self) -> Option<i64> {
+        self.lock().history_behind_ms
+    }
+
     #[must_use]
     pub fn detail(&self, host_id: i32) -> Option<HostDetail> {
         self.lock().hosts.get_mut(&host_id)?.record.detail(Now::take())
@@ -201,7 +225,7 @@ impl Live {
         let hosts = fleet.hosts();
         let missed = fleet.events.iter().filter(|message| message.id.is_some_and(|id| id > after));
         let missed: Vec<_> = missed.cloned().collect();
-        let body = MessageBody::Fleet { hosts, now_ms: now.wall_ms };
+        let body = MessageBody::Fleet { hosts, now_ms: now.wall_ms, history_behind_ms: fleet.history_behind_ms };
         // The snapshot's id is that of the first missed event less one, so that those still count as new.
         let id = missed.first().and_then(|first| first.id).map_or(fleet.last_id, |id| id - 1);
         let mut pending = VecDeque::from([Message::new(Some(id), body)]);

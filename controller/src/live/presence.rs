@@ -3,6 +3,7 @@
 //! Pure: every function is told the time. Ages are measured on the monotonic clock, so that a step
 //! of the wall clock makes nobody offline; wall time is kept for people.
 
+use super::view::CatchingUp;
 use crate::limits::{CATCHING_UP_FOR, OFFLINE_AFTER, STALE_AFTER_TICKS};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,6 +57,8 @@ pub struct Presence {
     last_sign: Option<Instant>,
     last_live: Option<Instant>,
     last_replay: Option<Instant>,
+    /// Batches of history yet to come, as the agent said, less those that came since.
+    history_left: u64,
 }
 
 /// A session that has just begun.
@@ -88,6 +91,22 @@ impl Presence {
     pub fn replayed_samples(&mut self, now: Now) {
         self.sign_of_life(now);
         self.last_replay = Some(now.at);
+        self.history_left = self.history_left.saturating_sub(1);
+    }
+
+    /// The agent says how many batches of history are yet to come.
+    pub fn history_left(&mut self, batches: u64, now: Now) {
+        self.sign_of_life(now);
+        self.history_left = batches;
+    }
+
+    /// How much history is yet to come of a host that samples at this interval. By the count, not by time stamps:
+    /// clocks are set while agents wait.
+    #[must_use]
+    pub fn catching_up(&self, interval_ms: u32) -> Option<CatchingUp> {
+        let batches_left = self.history_left;
+        let behind_ms = i64::try_from(batches_left).unwrap_or(i64::MAX).saturating_mul(interval_ms.into());
+        (batches_left > 0).then_some(CatchingUp { behind_ms, batches_left })
     }
 
     pub fn connected(&mut self, session: Connected, now: Now) {
@@ -98,6 +117,7 @@ impl Presence {
         self.back_since = Some(now.at);
         self.clock_offset_ms = None;
         self.round_trip_ms = None;
+        self.history_left = 0;
         self.goodbye = None;
         self.sign_of_life(now);
     }
@@ -115,6 +135,7 @@ impl Presence {
         }
         self.connected_since_ms = None;
         self.round_trip_ms = None;
+        self.history_left = 0;
         self.goodbye = goodbye;
     }
 
@@ -227,5 +248,18 @@ mod tests {
         presence.live_samples(at(start, 17.0));
         let over = start.at + Duration::from_secs(16) + CATCHING_UP_FOR;
         assert_eq!(presence.state(INTERVAL, over), HostState::Online);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_history_counts_down_and_ends_with_the_session() {
+        let start = Now::take();
+        let mut presence = Presence::default();
+        presence.connected(session(Uuid::nil()), start);
+        assert_eq!(presence.catching_up(5_000), None);
+        presence.history_left(3, start);
+        presence.replayed_samples(start);
+        assert_eq!(presence.catching_up(5_000), Some(CatchingUp { behind_ms: 10_000, batches_left: 2 }));
+        presence.disconnected(Uuid::nil(), None);
+        assert_eq!(presence.catching_up(5_000), None);
     }
 }

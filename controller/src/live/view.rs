@@ -25,9 +25,19 @@ pub struct Host {
     pub clock_offset_ms: Option<i64>,
     pub round_trip_ms: Option<u32>,
     pub interval_ms: u32,
+    /// While history is yet to come.
+    pub catching_up: Option<CatchingUp>,
     /// Worst first.
     pub problems: Vec<Problem>,
     pub summary: Summary,
+}
+
+/// History that is yet to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct CatchingUp {
+    /// The time that it covers.
+    pub behind_ms: i64,
+    pub batches_left: u64,
 }
 
 impl Host {

@@ -25,7 +25,7 @@ pub struct Message {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum MessageBody {
-    Fleet { hosts: Vec<Shared<Host>>, now_ms: i64 },
+    Fleet { hosts: Vec<Shared<Host>>, now_ms: i64, history_behind_ms: Option<i64> },
     Host(Shared<Host>),
     Detail(Box<HostDetail>),
     Samples { host_id: i32, tick_ms: i64, taken_ms: i64, rows: Vec<RowView> },

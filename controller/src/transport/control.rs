@@ -1,5 +1,6 @@
 //! The control stream: frames in, frames out, acks gathered on their way.
 
+use super::credit::Account;
 use super::session::End;
 use super::{Intervals, Stored};
 use crate::limits::{ACK_DELAY, ACK_HOLD, ACK_INTERVALS, ACK_PAUSE, ACKS, CONTROL_WRITE_WAIT};
@@ -72,12 +73,13 @@ async fn write_bytes(stream: &mut SendStream, bytes: &[u8]) -> Result<(), End> {
 
 /// Writes answers as they come, and acks together with what goes to the agent anyway: an answer, or
 /// QUIC's own ack of a batch that came, as `company` says. An ack alone would cost two packets, its own and
-/// the agent's QUIC ack of it. Ends when the stream does.
+/// the agent's QUIC ack of it. Credit for history goes at once. Ends when the stream does.
 pub(super) async fn write_all(
     stream: &mut SendStream,
     mut answers: mpsc::Receiver<ControllerControl>,
     mut stored: mpsc::Receiver<Stored>,
     company: &Company,
+    account: &Account,
     epoch: Uuid,
 ) -> End {
     let mut acks = Acks::of(epoch);
@@ -91,10 +93,12 @@ pub(super) async fn write_all(
                 if count == 0 {
                     return End::Lost("its session has ended".into());
                 }
+                account.stored(&gathered);
                 gathered.drain(..).for_each(|stored| acks.add(stored));
                 if company.hurries() { acks.go_soon() } else { acks.hold() }
                 Ok(())
             }
+            rows = account.granted() => acks.write_after(Some(&ControllerControl::Credit(rows)), stream).await,
             () = company.news.notified() => {
                 acks.batch();
                 if company.hurries() || acks.stored.is_some_and(|(first, _)| first.elapsed() >= ACK_PAUSE) {

@@ -2,7 +2,7 @@
 
 use super::gate::{Gate, Pass};
 use super::tls::{TlsError, session_config};
-use super::{Directory, Inbound, Paces, Presence, Registry, WallClock, session};
+use super::{Credits, Directory, Inbound, Paces, Presence, Registry, WallClock, session};
 use crate::ca::Authority;
 use crate::limits::{
     BI_STREAMS, HANDSHAKE_WAIT, HANDSHAKES, HANDSHAKES_PER_ADDRESS, HANDSHAKES_PER_ADDRESS_UNPROVEN,
@@ -38,6 +38,7 @@ pub struct Context<D> {
     pub presence: mpsc::Sender<Presence>,
     pub registry: Registry,
     pub paces: Paces,
+    pub credits: Credits,
     pub wall: WallClock,
 }
 

@@ -7,12 +7,13 @@
 //! - `session`: a welcomed session until its end; `control` and `uplink` are its streams.
 //! - [`registry`]: who is connected; newer sessions supersede, revoking closes.
 //! - [`enrolment`]: the TLS/TCP listener that takes join tokens.
-//! - `pace`: how fast one host may send; `present`: who is said to be there.
+//! - `credit`: how much history all hosts may send; `pace`: how fast one may send; `present`: who is said to be there.
 //! - [`tls`]: whose certificates are believed; `gate`: who may try at once.
 //!
 //! Invariant: whatever a peer sends ends at most its own session, with a reason in words.
 
 mod control;
+mod credit;
 pub mod enrolment;
 mod gate;
 pub mod listener;
@@ -24,6 +25,7 @@ mod session;
 pub mod tls;
 mod uplink;
 
+pub use credit::Credits;
 pub use listener::serve;
 pub use pace::Paces;
 pub use registry::Registry;
@@ -123,6 +125,11 @@ pub enum Presence {
         agent: AgentRef,
         clock_offset_ms: Option<i64>,
         round_trip_ms: u32,
+    },
+    /// So many batches of history are yet to come.
+    History {
+        agent: AgentRef,
+        batches: u64,
     },
     /// `goodbye` when the agent stopped on purpose.
     Disconnected {

@@ -77,9 +77,10 @@ pub(super) async fn open<D: Directory>(
             )?;
             Ok(Opened { agent, host_name: authorised.host_name, hello, version, stored, wanted })
         }
-        AgentControl::Ping(_) | AgentControl::Stopping | AgentControl::Goodbye { .. } => {
-            Err(End::Broken("the first frame is no hello".into()))
-        }
+        AgentControl::Ping(_)
+        | AgentControl::History { .. }
+        | AgentControl::Stopping
+        | AgentControl::Goodbye { .. } => Err(End::Broken("the first frame is no hello".into())),
     }
 }
 
@@ -161,7 +162,10 @@ mod tests {
     fn the_newest_common_version_is_taken() {
         assert_eq!(negotiate(&[9, 1]), Ok(1));
         let refusal = negotiate(&[9, 7]).expect_err("nothing in common");
-        assert_eq!(refusal.message, "the agent speaks session version 9, 7, the controller 1: update the controller");
+        assert_eq!(
+            refusal.message,
+            "the agent speaks session version 9, 7, the controller 2, 1: update the controller"
+        );
         assert!(negotiate(&[]).expect_err("none").message.contains("update the agent"));
     }
 }

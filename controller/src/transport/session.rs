@@ -1,6 +1,7 @@
 //! One agent's session, from the end of its handshake to its close.
 
 use super::control::Company;
+use super::credit::Account;
 use super::listener::Context;
 use super::present::Present;
 use super::registry::Close;
@@ -129,12 +130,14 @@ async fn streams<D: Directory>(
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
     let (acks, acks_out) = mpsc::channel::<Stored>(ACKS);
     let company = Arc::new(Company::default());
+    let account = Arc::new(context.credits.account());
     let lane = Arc::new(Lane {
         agent: opened.agent,
         epochs: opened.hello.held_epochs.clone(),
         inbound: context.inbound.clone(),
         acks,
         pace: context.paces.of(opened.agent.host_id),
+        account: Arc::clone(&account),
         company: Arc::clone(&company),
         wall: Arc::clone(&context.wall),
     });
@@ -142,8 +145,8 @@ async fn streams<D: Directory>(
     let end = tokio::select! {
         biased;
         close = present.closed() => close.into(),
-        end = listen(recv, opened, context, &company, &answers) => end,
-        end = control::write_all(send, answers_out, acks_out, &company, opened.hello.epoch) => end,
+        end = listen(recv, opened, context, &company, &account, &answers) => end,
+        end = control::write_all(send, answers_out, acks_out, &company, &account, opened.hello.epoch) => end,
         end = accept(connection, &lane, &mut uplinks) => end,
     };
     if matches!(end, End::Goodbye(_)) {
@@ -183,6 +186,7 @@ async fn listen<D: Directory>(
     opened: &Opened,
     context: &Context<D>,
     company: &Company,
+    account: &Account,
     answers: &mpsc::Sender<ControllerControl>,
 ) -> End {
     loop {
@@ -198,6 +202,11 @@ async fn listen<D: Directory>(
                     Err(End::Refused(refusal)) => ControllerControl::Refused(refusal),
                     Err(end) => return end,
                 }
+            }
+            Ok(Some(AgentControl::History { batches })) => {
+                account.asks(batches);
+                let _ = context.presence.send(Presence::History { agent: opened.agent, batches }).await;
+                continue;
             }
             Ok(Some(AgentControl::Stopping)) => {
                 company.hurry();

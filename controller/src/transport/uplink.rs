@@ -5,6 +5,7 @@
 //! streams and facts on the facts stream; nothing beyond `protocol::limits` goes on to ingest.
 
 use super::control::{self, Company, ReadError};
+use super::credit::Account;
 use super::pace::Pace;
 use super::{AgentRef, Inbound, Payload, Stored, WallClock};
 use fleetlight_protocol::delta::{Decoder, DeltaError};
@@ -50,6 +51,8 @@ pub(super) struct Lane {
     /// Told of every batch.
     pub company: Arc<Company>,
     pub pace: Arc<Pace>,
+    /// For its history.
+    pub account: Arc<Account>,
     pub wall: WallClock,
 }
 
@@ -72,6 +75,9 @@ pub(super) async fn run(mut stream: RecvStream, lane: Arc<Lane>) -> Result<(), U
             None => false,
         };
         let Some((class, epoch, seq, payload)) = taken else { continue };
+        if let (Class::Replay, Payload::Samples { rows, .. }) = (class, &payload) {
+            lane.account.came(epoch, seq, rows.len());
+        }
         let (received_ms, acks) = ((lane.wall)(), lane.acks.clone());
         let inbound = Inbound { agent: lane.agent, epoch, seq, class, received_ms, payload, held_back, acks };
         if lane.inbound.send(inbound).await.is_err() {

@@ -8,6 +8,7 @@ use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::samples::{EntityKind, Row};
 use fleetlight_protocol::uplink::Class;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -17,15 +18,19 @@ use uuid::Uuid;
 
 /// What the live view was shown.
 #[derive(Debug, Default)]
-struct Shown(Mutex<Vec<String>>);
+struct Shown {
+    what: Mutex<Vec<String>>,
+    /// How far history was said to be behind; -1: not at all.
+    behind_ms: AtomicI64,
+}
 
 impl Shown {
     fn note(&self, what: String) {
-        self.0.lock().expect("not poisoned").push(what);
+        self.what.lock().expect("not poisoned").push(what);
     }
 
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+        std::mem::take(&mut self.what.lock().expect("not poisoned"))
     }
 }
 
@@ -35,6 +40,9 @@ impl LiveSink for Shown {
     }
     fn replayed(&self, host_id: i32) {
         self.note(format!("replayed {host_id}"));
+    }
+    fn history_behind(&self, behind: Option<Duration>) {
+        self.behind_ms.store(behind.map_or(-1, |behind| behind.as_millis() as i64), Ordering::Relaxed);
     }
     fn documents(&self, host_id: i32, documents: &[Document]) {
         self.note(format!("documents {host_id} {}", documents.len()));
@@ -99,6 +107,16 @@ impl Running {
         acked
     }
 
+    /// Waits until history is said to be so far behind.
+    async fn behind(&self, far: impl Fn(i64) -> bool) {
+        let said = async {
+            while !far(self.shown.behind_ms.load(Ordering::Relaxed)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), said).await.expect("told in time");
+    }
+
     async fn shown(&self, count: usize) -> Vec<String> {
         let mut shown = Vec::new();
         while shown.len() < count {
@@ -156,9 +174,11 @@ async fn the_live_view_goes_on_while_the_database_is_away() {
     }
     assert_eq!(running.shown(10).await.len(), 10);
     assert!(running.acks.try_recv().is_err(), "nothing is acked that is not stored");
+    running.behind(|behind_ms| behind_ms >= 5_000).await;
     running.fixture.bring_back().await;
     let expected: Vec<(u64, u64)> = (2..12).map(|seq| (seq, seq)).collect();
     assert_eq!(running.acked(10).await, expected);
+    running.behind(|behind_ms| behind_ms == -1).await;
     assert_eq!(running.fixture.count("host_hot").await, 11);
     assert!(running.reconnects.lock().expect("not poisoned").is_empty(), "all of it was held");
 }
