@@ -22,6 +22,7 @@ if grep -q FLEETLIGHT_KILL_POINT "$built/fleetlight-agent" "$built/fleetlight-co
     exit 1
 fi
 "$built/bench"
+"$built/drain"
 # Whatever ends the run, its gigabytes go. Postgres's account passes through the folder.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

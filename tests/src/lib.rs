@@ -7,6 +7,7 @@
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
 //! - [`figures`]: what a benchmark found, beside its peers.
+//! - [`past`]: what an agent holds that was cut off for long.
 //! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
 //! - [`random`]: chance that a seed repeats.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
@@ -19,6 +20,7 @@ pub mod fake_docker;
 pub mod figures;
 pub mod measure;
 pub mod netns;
+pub mod past;
 pub mod postgres;
 pub mod random;
 pub mod relay;

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod backup;
+mod drain;
 mod floods;
 mod reference;
 mod values;
