@@ -37,6 +37,10 @@ impl LiveSink for Live {
     fn events(&self, host_id: i32, events: &[Event]) {
         self.events(host_id, events);
     }
+
+    fn past_events(&self, host_id: i32, events: &[Event]) {
+        self.past_events(host_id, events);
+    }
 }
 
 /// Shows the hosts that the database knows, with what they last said. Call it before anything feeds `live`.

@@ -22,6 +22,10 @@ pub const HOSTS: usize = 10_000;
 /// Rows, and as many documents, kept of one host; one codec stream names no more. Further ones are left out.
 pub const ENTITIES_PER_HOST: usize = fleetlight_protocol::limits::ENTITIES_PER_STREAM;
 
+/// Ends of documents remembered of one host, so that an older one which arrives later, as facts of the past do, does
+/// not bring back what is gone: more than end while a night's facts come. The oldest go first.
+pub const ENDED_PER_HOST: usize = 1_024;
+
 /// Recent events kept of one host: enough for an hour of Xids and to notice repeats; the oldest go first.
 pub const EVENTS_PER_HOST: usize = 256;
 
@@ -121,7 +125,7 @@ pub const INCOMING_BYTES_TOTAL: u64 = 16 * 1024 * 1024;
 /// Bi streams that an agent may have open: one is used; each is preallocated (164 kB for 1,024).
 pub const BI_STREAMS: u32 = 8;
 
-/// Uni streams that an agent may have open: three classes are used.
+/// Uni streams that an agent may have open: four are used.
 pub const UNI_STREAMS: u32 = 16;
 
 /// Silence after which a connection is over: three keep-alives of the agent.

@@ -44,7 +44,7 @@ pub const SERVER_NAME: &str = "controller.fleetlight";
 /// | version | reason |
 /// |---|---|
 /// | 1 | the first |
-/// | 2 | history goes against credit: the agent says how much there is, the controller how much may come |
+/// | 2 | history goes against credit: the agent says how much there is, the controller how much may come; facts of the past come as replay |
 pub const VERSIONS: &[u16] = &[2, 1];
 
 /// The first version in which history goes against credit.

@@ -1,4 +1,4 @@
-//! What an agent streams, on one uni stream per [`Class`].
+//! What an agent streams, on uni streams that each are of a [`Class`].
 //!
 //! Every batch carries a sequence number of its (agent, epoch); one sequence serves all classes,
 //! and the controller keeps it as closed intervals. An epoch is a new UUID at each agent start.
@@ -17,7 +17,8 @@ pub enum Class {
     Facts,
     /// Samples as they are taken.
     Live,
-    /// Whatever was held while the controller was away.
+    /// Whatever was held while the controller was away: samples on one stream and, from version 2 on, facts on
+    /// another.
     Replay,
 }
 

@@ -33,7 +33,8 @@ pub enum Next {
     Nothing,
 }
 
-/// Gives each batch of a class once, in order; events, inventory and evicted intervals are facts.
+/// Gives each batch of a class once, in order; events, inventory and evicted intervals are facts, the last told by
+/// readers without an end.
 #[derive(Debug)]
 pub struct Reader {
     spool: Spool,
@@ -102,7 +103,7 @@ impl Reader {
     /// What comes next.
     pub async fn next(&mut self) -> Next {
         loop {
-            if self.class == Class::Facts
+            if self.tells()
                 && let Some(evicted) = self.untold()
             {
                 return evicted;
@@ -129,6 +130,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Whether it tells what will never come: of the readers of facts, the one without an end.
+    fn tells(&self) -> bool {
+        self.class == Class::Facts && self.before == Place::END
     }
 
     fn untold(&mut self) -> Option<Next> {

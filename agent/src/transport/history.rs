@@ -31,6 +31,11 @@ impl History {
         }
     }
 
+    /// Whether the past's facts may come as replay.
+    pub fn takes_facts(&self) -> bool {
+        self.by_credit
+    }
+
     pub fn grant(&self, rows: u64) {
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         self.credit.send_modify(|credit| *credit = credit.saturating_add(rows));

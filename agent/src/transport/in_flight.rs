@@ -1,7 +1,6 @@
 //! What one connection has sent and the controller has not acknowledged.
 
 use crate::limits::{IN_FLIGHT, IN_FLIGHT_REPLAY};
-use fleetlight_protocol::uplink::Class;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,9 +23,9 @@ struct State {
 }
 
 impl InFlight {
-    /// Waits until another batch of this class may be sent.
-    pub async fn room(&self, class: Class) {
-        let most = if class == Class::Replay { IN_FLIGHT_REPLAY } else { IN_FLIGHT };
+    /// Waits until another batch may be sent, of the past or of the present.
+    pub async fn room(&self, is_past: bool) {
+        let most = if is_past { IN_FLIGHT_REPLAY } else { IN_FLIGHT };
         // An error would mean that the sender is gone, and it is `self`.
         let _ = self.0.subscribe().wait_for(|state| state.sent.len() < most).await;
     }
@@ -116,9 +115,9 @@ mod tests {
     async fn a_full_window_waits_for_an_ack() {
         let in_flight = InFlight::default();
         (1..=IN_FLIGHT as u64).for_each(|seq| in_flight.sent(EPOCH, seq, seq));
-        assert!(timeout(WAIT, in_flight.room(Class::Live)).await.is_err());
+        assert!(timeout(WAIT, in_flight.room(false)).await.is_err());
         in_flight.acked(EPOCH, 5, 9);
-        assert!(timeout(WAIT, in_flight.room(Class::Live)).await.is_ok());
+        assert!(timeout(WAIT, in_flight.room(false)).await.is_ok());
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use super::connection::Welcomed;
 use super::history::History;
 use super::in_flight::InFlight;
-use super::streams::{self, Road};
+use super::streams::{self, Cargo, Road};
 use super::{Link, control};
 use crate::batcher::push_documents;
 use crate::limits::{FLUSH_WAIT, GOODBYE_WAIT};
 use fleetlight_protocol::control::{AgentControl, Refusal, close};
-use fleetlight_protocol::uplink::Class;
 use quinn::{ConnectionError, VarInt};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -55,9 +54,10 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
     let road = Road { connection: &connection, spool: &link.spool, in_flight, history: &history, head };
     let ended = tokio::select! {
         biased;
-        ended = streams::run(Class::Facts, road) => ended,
-        ended = streams::run(Class::Live, road) => ended,
-        ended = streams::run(Class::Replay, road) => ended,
+        ended = streams::run(Cargo::Facts, road) => ended,
+        ended = streams::run(Cargo::Samples, road) => ended,
+        ended = streams::run(Cargo::PastFacts, road) => ended,
+        ended = streams::run(Cargo::PastSamples, road) => ended,
         // After the streams, so that a ping shares the packet of the batch that it waited for.
         ended = control::run(&mut send, recv, link, road, stop) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,

@@ -1,7 +1,7 @@
-//! One uni stream for each class, opened when there is something to say.
+//! One uni stream for each cargo, opened when there is something to say.
 //!
 //! Invariants: a stream's first frame is a begin; a lane sends rising numbers, each once on a
-//! connection; facts never wait for samples, and the present never for history.
+//! connection; facts never wait for samples, and the present never for the past.
 
 use super::history::History;
 use super::in_flight::InFlight;
@@ -25,26 +25,64 @@ pub(super) struct Road<'a> {
     pub head: u64,
 }
 
-/// Sends one class until the connection ends. Replay goes as fast as the controller allows, and ends when the
-/// history has been sent.
-pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
-    let (after, before) = match class {
-        Class::Live => (Place::own(road.head.saturating_sub(1)), Place::END),
-        Class::Replay => (Place::FIRST, Place::own(road.head)),
-        Class::Facts => (Place::FIRST, Place::END),
-    };
-    let reader = road.spool.reader(class, after, before);
-    let mut lane = Lane { class, road, reader, stream: None, begun: None, encoder: Encoder::default() };
+/// What one stream carries: the present or the past, as the connection found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cargo {
+    Facts,
+    Samples,
+    PastFacts,
+    PastSamples,
+}
+
+impl Cargo {
+    fn is_past(self) -> bool {
+        matches!(self, Self::PastFacts | Self::PastSamples)
+    }
+
+    /// The class that its stream begins with. Older controllers take facts as facts only.
+    fn class(self, history: &History) -> Class {
+        match self {
+            Self::Samples => Class::Live,
+            Self::PastSamples => Class::Replay,
+            Self::PastFacts if history.takes_facts() => Class::Replay,
+            Self::Facts | Self::PastFacts => Class::Facts,
+        }
+    }
+
+    /// QUIC's: what happens now first, and facts before samples.
+    fn priority(self) -> i32 {
+        match self {
+            Self::Facts => 3,
+            Self::Samples => 2,
+            Self::PastFacts => 1,
+            Self::PastSamples => 0,
+        }
+    }
+
+    fn reader(self, spool: &Spool, head: u64) -> Reader {
+        let class = if matches!(self, Self::Facts | Self::PastFacts) { Class::Facts } else { Class::Live };
+        if self.is_past() {
+            spool.reader(class, Place::FIRST, Place::own(head))
+        } else {
+            spool.reader(class, Place::own(head.saturating_sub(1)), Place::END)
+        }
+    }
+}
+
+/// Sends one cargo until the connection ends. The past's samples go as fast as the controller allows.
+pub(super) async fn run(cargo: Cargo, road: Road<'_>) -> Ended {
+    let reader = cargo.reader(road.spool, road.head);
+    let mut lane = Lane { cargo, road, reader, stream: None, begun: None, encoder: Encoder::default() };
     let mut head = road.spool.head();
     let mut count = 0;
     loop {
         head.borrow_and_update();
-        if class == Class::Replay {
+        if cargo == Cargo::PastSamples {
             road.history.is_left(lane.reader.left());
         }
         loop {
-            road.in_flight.room(class).await;
-            if class == Class::Replay {
+            road.in_flight.room(cargo.is_past()).await;
+            if cargo == Cargo::PastSamples {
                 road.history.room(count).await;
             }
             match lane.send().await {
@@ -54,12 +92,12 @@ pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
             }
             count += 1;
         }
-        if class == Class::Replay {
+        if cargo == Cargo::PastSamples {
             road.history.is_left(0);
         }
         let again_at = lane.reader.again_at();
         tokio::select! {
-            Ok(()) = head.changed(), if class != Class::Replay => {}
+            Ok(()) = head.changed(), if !cargo.is_past() => {}
             () = sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() => lane.reader.again(),
             else => return std::future::pending().await,
         }
@@ -67,7 +105,7 @@ pub(super) async fn run(class: Class, road: Road<'_>) -> Ended {
 }
 
 struct Lane<'a> {
-    class: Class,
+    cargo: Cargo,
     road: Road<'a>,
     reader: Reader,
     stream: Option<SendStream>,
@@ -103,7 +141,7 @@ impl Lane<'_> {
         // Noted before it is written, so that its ack cannot come first.
         self.road.in_flight.sent(epoch, first, last);
         self.write(&frames).await?;
-        if self.class == Class::Replay {
+        if self.cargo == Cargo::PastSamples {
             self.road.history.sent(rows);
         }
         Ok(true)
@@ -140,7 +178,7 @@ impl Lane<'_> {
         }
         self.begun = Some(epoch);
         self.encoder = Encoder::default();
-        frame::encode(&Uplink::Begin(Begin { class: self.class, epoch }))
+        frame::encode(&Uplink::Begin(Begin { class: self.cargo.class(self.road.history), epoch }))
     }
 
     async fn write(&mut self, frames: &[u8]) -> Result<(), Ended> {
@@ -148,12 +186,7 @@ impl Lane<'_> {
             Some(stream) => stream,
             None => {
                 let stream = self.road.connection.open_uni().await.map_err(Ended::lost)?;
-                let priority = match self.class {
-                    Class::Facts => 2,
-                    Class::Live => 1,
-                    Class::Replay => 0,
-                };
-                let _ = stream.set_priority(priority);
+                let _ = stream.set_priority(self.cargo.priority());
                 self.stream.insert(stream)
             }
         };

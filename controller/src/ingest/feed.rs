@@ -34,6 +34,7 @@ fn show(arrived: &Inbound, live: &impl LiveSink) {
     match &arrived.payload {
         Payload::Samples { .. } if arrived.class == Class::Replay => live.replayed(host_id),
         Payload::Samples { tick_ms, rows } => live.samples(host_id, *tick_ms, arrived.received_ms, rows),
+        Payload::Events(events) if arrived.class == Class::Replay => live.past_events(host_id, events),
         Payload::Events(events) => live.events(host_id, events),
         Payload::Inventory(documents) => live.documents(host_id, documents),
         Payload::Evicted { .. } => {}

@@ -22,6 +22,9 @@ pub trait LiveSink: Send + Sync + 'static {
     /// What is true of entities of one host from each document's `observed_ms` on.
     fn documents(&self, host_id: i32, documents: &[Document]);
 
-    /// Facts of one host.
+    /// Facts of one host, as they happen.
     fn events(&self, host_id: i32, events: &[Event]);
+
+    /// Facts of one host that happened while it was away.
+    fn past_events(&self, host_id: i32, events: &[Event]);
 }

@@ -8,7 +8,9 @@ use super::presence::{Now, Presence};
 use super::problems::{Severity, problems, share};
 use super::summary::Summary;
 use super::view::{DocumentView, EventView, Host, HostDetail, RowView};
-use crate::limits::{CLOCK_OFFSET_MS, DEFAULT_INTERVAL_MS, ENTITIES_PER_HOST, EVENTS_PER_HOST, ROW_KEPT_TICKS};
+use crate::limits::{
+    CLOCK_OFFSET_MS, DEFAULT_INTERVAL_MS, ENDED_PER_HOST, ENTITIES_PER_HOST, EVENTS_PER_HOST, ROW_KEPT_TICKS,
+};
 use fleetlight_protocol::document::{Body, Document, HostDocument, MountDocument};
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::{EntityKind, Row};
@@ -23,6 +25,9 @@ pub struct LatestRow {
     pub values: Vec<Option<f64>>,
 }
 
+/// An event that was news.
+pub type TakenEvent = Arc<EventView>;
+
 /// What a host last said.
 #[derive(Debug, Default)]
 pub struct HostData {
@@ -30,6 +35,8 @@ pub struct HostData {
     pub documents: Entities<Document>,
     /// Oldest first.
     pub events: VecDeque<Arc<EventView>>,
+    /// Documents that ended, and when; the last ones.
+    ended: VecDeque<(EntityKind, String, i64)>,
     /// Grid time of the newest samples.
     pub tick_ms: Option<i64>,
 }
@@ -136,6 +143,12 @@ impl HostData {
         if document.body.is_none() {
             self.rows.remove(kind, key);
             self.documents.remove(kind, key);
+            self.ended.push_back((kind, key.to_owned(), document.observed_ms));
+            if self.ended.len() > ENDED_PER_HOST {
+                self.ended.pop_front();
+            }
+        } else if known.is_none() && self.has_ended_since(document) {
+            return false;
         } else if known.is_some() || self.documents.len() < ENTITIES_PER_HOST {
             self.documents.insert(kind, key, document.clone());
         } else {
@@ -144,16 +157,36 @@ impl HostData {
         true
     }
 
+    /// Whether its entity is gone by what has overtaken this document.
+    fn has_ended_since(&self, document: &Document) -> bool {
+        self.ended.iter().any(|(kind, key, ended_ms)| {
+            (*kind, key) == (document.kind, &document.key) && *ended_ms > document.observed_ms
+        })
+    }
+
     /// Takes an event that is not known yet; delivery is at least once.
-    pub fn take_event(&mut self, host_id: i32, event: &Event) -> Option<Arc<EventView>> {
+    pub fn take_event(&mut self, host_id: i32, event: &Event) -> Option<TakenEvent> {
+        self.insert_event(self.events.len(), host_id, event)
+    }
+
+    /// The same of one that may be older than those that are known; one that is older than all of a full list has
+    /// no place in it.
+    pub fn take_past_event(&mut self, host_id: i32, event: &Event) -> Option<TakenEvent> {
+        // From the front: of what happened since, the clock may have been set back.
+        let later = self.events.iter().position(|known| known.event.at_ms > event.at_ms);
+        let at = later.unwrap_or(self.events.len());
+        (at > 0 || self.events.len() < EVENTS_PER_HOST).then(|| self.insert_event(at, host_id, event))?
+    }
+
+    fn insert_event(&mut self, at: usize, host_id: i32, event: &Event) -> Option<TakenEvent> {
         if self.events.iter().any(|known| known.event.id == event.id) {
             return None;
         }
         let view = Arc::new(EventView { host_id, event: event.clone() });
-        if self.events.len() >= EVENTS_PER_HOST {
+        self.events.insert(at, Arc::clone(&view));
+        if self.events.len() > EVENTS_PER_HOST {
             self.events.pop_front();
         }
-        self.events.push_back(Arc::clone(&view));
         Some(view)
     }
 }

@@ -29,6 +29,43 @@ fn a_gone_entity_takes_its_row_with_it() {
 }
 
 #[test]
+fn a_document_of_the_past_brings_back_nothing_that_is_gone_since() {
+    let mut data = HostData::default();
+    assert!(data.take_document(&document(EntityKind::Container, "c0", 9, None)), "the news overtook its beginning");
+    assert!(!data.take_document(&document(EntityKind::Container, "c0", 5, container(|_| {}))));
+    assert!(data.documents.is_empty());
+    assert!(data.take_document(&document(EntityKind::Container, "c0", 10, container(|_| {}))), "it begins again");
+    for number in 0..2 * ENDED_PER_HOST {
+        data.take_document(&document(EntityKind::Container, &number.to_string(), 9, None));
+    }
+    assert_eq!(data.ended.len(), ENDED_PER_HOST);
+}
+
+#[test]
+fn events_of_the_past_stand_before_later_ones_and_push_none_of_them_out() {
+    let event = |number: i64| Event {
+        id: Uuid::from_u128(number as u128),
+        at_ms: number,
+        kind: EntityKind::Gpu,
+        key: "GPU-1".into(),
+        subject: "GPU 0".into(),
+        severity: EventSeverity::Crit,
+        fact: Fact::GpuBack,
+    };
+    let mut data = HostData::default();
+    assert!(data.take_event(1, &event(900)).is_some());
+    // The host's clock was behind: it is news all the same.
+    assert!(data.take_event(1, &event(5)).is_some());
+    for number in 100..100 + 2 * EVENTS_PER_HOST as i64 {
+        assert!(data.take_past_event(1, &event(number)).is_some());
+        assert!(data.take_past_event(1, &event(number)).is_none(), "it comes twice");
+    }
+    let kept: Vec<i64> = data.events.iter().map(|view| view.event.at_ms).collect();
+    assert_eq!((kept.len(), kept[kept.len() - 2..].to_vec()), (EVENTS_PER_HOST, vec![900, 5]));
+    assert!(data.take_past_event(1, &event(1)).is_none(), "older than all of a full list");
+}
+
+#[test]
 fn an_older_document_or_row_does_not_replace_a_newer() {
     let mut data = HostData::default();
     data.take_document(&document(EntityKind::Container, "c0", 2, container(|_| {})));

@@ -18,6 +18,7 @@ use fleet::{Fleet, Slot};
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
+use host::{HostData, TakenEvent};
 use presence::{Connected, Now};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -164,11 +165,20 @@ impl Live {
     }
 
     pub fn events(&self, host_id: i32, events: &[Event]) {
+        self.tell_events(host_id, events, HostData::take_event);
+    }
+
+    /// Events of the past: they stand before what happened since.
+    pub fn past_events(&self, host_id: i32, events: &[Event]) {
+        self.tell_events(host_id, events, HostData::take_past_event);
+    }
+
+    fn tell_events(&self, host_id: i32, events: &[Event], take: fn(&mut HostData, i32, &Event) -> Option<TakenEvent>) {
         let now = Now::take();
         let mut fleet = self.lock();
         let Some(slot) = fleet.slot(host_id) else { return };
         slot.record.presence.sign_of_life(now);
-        let news: Vec<_> = events.iter().filter_map(|event| slot.record.data.take_event(host_id, event)).collect();
+        let news: Vec<_> = events.iter().filter_map(|event| take(&mut slot.record.data, host_id, event)).collect();
         for event in news {
             let message = fleet.resumable(MessageBody::Event(Shared(event)));
             self.send(message);

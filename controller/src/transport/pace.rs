@@ -23,6 +23,7 @@ pub struct Pace {
     facts: Bucket,
     live: Bucket,
     replay: Bucket,
+    past_facts: Bucket,
 }
 
 /// So much at once, and so much a second.
@@ -47,6 +48,7 @@ impl Default for Pace {
             facts: Bucket::new(FACT_BYTES_PER_SECOND, FACT_BYTES_BURST),
             live: Bucket::new(LIVE_VALUES_PER_SECOND, LIVE_VALUES_BURST),
             replay: Bucket::new(REPLAY_VALUES_PER_SECOND, REPLAY_VALUES_BURST),
+            past_facts: Bucket::new(FACT_BYTES_PER_SECOND, FACT_BYTES_BURST),
         }
     }
 }
@@ -57,6 +59,7 @@ impl Pace {
         match class {
             Class::Facts => self.facts.take(bytes.max(FRAME_COST_BYTES)).await,
             Class::Live => self.live.take(values.max(FRAME_COST_VALUES)).await,
+            Class::Replay if values == 0 => self.past_facts.take(bytes.max(FRAME_COST_BYTES)).await,
             Class::Replay => self.replay.take(values.max(FRAME_COST_VALUES)).await,
         }
     }
@@ -113,6 +116,16 @@ mod tests {
         assert!(!paces.of(1).wait(Class::Live, 1_000, 0).await && !paces.of(1).wait(Class::Facts, 0, 1_000).await);
         assert!(!paces.of(2).wait(Class::Replay, 1_000, 0).await, "another host has a pace of its own");
         assert_eq!(Instant::now(), now);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nights_facts_hold_up_no_death() {
+        let pace = Pace::default();
+        for _ in 0..=1 {
+            assert!(!pace.wait(Class::Replay, 0, FACT_BYTES_BURST as usize).await);
+        }
+        assert!(!pace.wait(Class::Facts, 0, 1_000).await);
+        assert!(pace.wait(Class::Replay, 0, 1_000).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! One uplink stream: frames → checked batches → ingest. A stream waits while ingest is busy, or its host sends
 //! faster than one may; QUIC's flow control then holds the agent back.
 //!
-//! Invariants: the first frame is a begin, of an epoch that the hello named; samples come on sample
-//! streams and facts on the facts stream; nothing beyond `protocol::limits` goes on to ingest.
+//! Invariants: the first frame is a begin, of an epoch that the hello named; samples do not come
+//! on streams of facts, nor facts on those of live samples; nothing beyond `protocol::limits` goes on to ingest.
 
 use super::control::{self, Company, ReadError};
 use super::credit::Account;
@@ -109,9 +109,9 @@ impl Reader {
             return Ok(None);
         }
         let (class, epoch) = self.begun.as_ref().map(|begin| (begin.class, begin.epoch)).ok_or(UplinkError::NoBegin)?;
-        let facts = class == Class::Facts;
+        let (samples, facts) = (class != Class::Facts, class != Class::Live);
         let (seq, payload) = match frame {
-            Uplink::Samples(seq, bytes) if !facts => {
+            Uplink::Samples(seq, bytes) if samples => {
                 let (tick_ms, rows) = self.decoder.decode(&bytes)?;
                 (seq, Payload::Samples { tick_ms, rows })
             }
@@ -203,6 +203,14 @@ mod tests {
             let taken = reader.take(Uplink::Samples(seq, bytes), &[EPOCH]).expect("decodes");
             assert!(matches!(taken, Some((_, _, _, Payload::Samples { tick_ms: 5_000, .. }))));
         }
+    }
+
+    #[test]
+    fn the_past_brings_facts_too() {
+        let mut reader = Reader::default();
+        reader.take(begin(Class::Replay), &[EPOCH]).expect("begins");
+        let taken = reader.take(Uplink::Events(1, vec![]), &[EPOCH]).expect("takes");
+        assert!(matches!(taken, Some((Class::Replay, _, 1, Payload::Events(_)))));
     }
 
     proptest! {

@@ -46,6 +46,24 @@ async fn history_goes_as_fast_as_it_is_stored_and_is_counted_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_fact_does_not_wait_behind_a_nights_facts() {
+    let world = World::new(1);
+    world.memory.commit_ms.store(2, Ordering::Relaxed);
+    world.net.part([10, 0, 0, 1].into(), address().ip());
+    let agent = world.agent(1);
+    (1..=3_000).for_each(|fact| agent.event(fact));
+    sleep(SECOND).await;
+    world.net.mend();
+    until("connected", 10 * SECOND, || world.connects() == 1).await;
+    sleep(SECOND / 5).await;
+    agent.event(9_999);
+    let new = *agent.spool.head().borrow() - 1;
+    all_arrived(&agent, &world.memory).await;
+    let place = world.memory.tables().committed.iter().position(|(_, seq, _)| *seq == new);
+    assert!(place < Some(1_000), "it came as number {place:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_without_history_says_nothing_of_it() {
     let world = World::new(1);
     let agent = world.agent(1);

@@ -50,6 +50,9 @@ impl LiveSink for Shown {
     fn events(&self, host_id: i32, events: &[Event]) {
         self.note(format!("events {host_id} {}", events.len()));
     }
+    fn past_events(&self, host_id: i32, events: &[Event]) {
+        self.note(format!("past events {host_id} {}", events.len()));
+    }
 }
 
 /// A running ingest, and the side that transport has.
