@@ -237,9 +237,6 @@ pub const ENTITIES_FORGOTTEN: usize = 500;
 /// a long history leave one each. Full: batches that lie at no interval's edge are not acked, and the agent is
 /// asked to connect again and send them, once what it sent has closed gaps.
 pub const LEDGER_INTERVALS: usize = 4_096;
-/// How old a sample may be when it arrives: longer than any agent's spool reaches. Older ones are
-/// counted in quarantine, as are those of days that have been dropped.
-pub const SAMPLE_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// After its end an hour stays open for this long, for what is on its way. What comes later goes to
 /// the late tables.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(300);
@@ -248,7 +245,8 @@ pub const CLOSE_AFTER: Duration = Duration::from_secs(300);
 pub const PACK_WAIT: Duration = Duration::from_secs(600);
 /// Memory in which a step sorts; more is sorted on disk.
 pub const PACK_SORT_MIB: u32 = 64;
-/// Hours of single hosts that one run merges late samples into; the rest waits for the next run.
+/// Hours of single hosts that one run merges late samples into, and hours of the fleet that it adds up; the rest waits
+/// for the next run.
 pub const LATE_STEPS: u32 = 5_000;
 /// How far ahead of the controller's clock a tick may be; beyond it it is counted in quarantine.
 pub const TICK_AHEAD: Duration = Duration::from_secs(600);

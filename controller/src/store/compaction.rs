@@ -8,7 +8,8 @@
 //! - Readers may hold a partition for as long as they like: its rows are packed all the same, and the emptied
 //!   partition goes when they are done. Nobody waits for us for longer than [`super::readers::Patience`] says.
 //! - An entity has at most one chunk an hour. Quarters change in the transaction that changes chunks;
-//!   minutes either agree with chunks or are noted in `minutes_due`.
+//!   minutes either agree with chunks or are noted in `minutes_due`, and the fleet's lines with quarters or in
+//!   `fleet_due`.
 
 use super::packing::Gate;
 use super::partitions::{HOUR_MS, hour_of, name};
@@ -56,6 +57,7 @@ impl Store {
                 Err(error) => tracing::warn!(table = table.name, %error, "late samples are not merged yet"),
             }
         }
+        self.make_fleet().await?;
         match self.make_minutes(gate).await {
             Ok(made) => done.minutes = made,
             Err(error) => tracing::warn!(%error, "some minutes are not made yet"),
@@ -67,7 +69,12 @@ impl Store {
     async fn pack_hour(&self, table: &HotTable, hour: i64, patience: &mut Patience) -> Result<bool, StoreError> {
         let Some(leaf) = name(&table.name, hour) else { return Ok(false) };
         self.ensure_tiers(hour).await?;
-        let sql = [chunks::pack(table, &leaf), rollups::quarters(table, hour, None), rollups::due(table, hour, None)];
+        let sql = [
+            chunks::pack(table, &leaf),
+            rollups::quarters(table, hour, None),
+            rollups::due(table, hour, None),
+            rollups::fleet_due(table, hour),
+        ];
         lock(&self.known.parts).remove(&(Tier::Hot, hour));
         self.step(async |step| {
             if !is_there(step, &leaf).await? {
@@ -110,6 +117,7 @@ impl Store {
                 merge(table, host_id, hour),
                 rollups::quarters(table, hour, Some(host_id)),
                 rollups::due(table, hour, Some(host_id)),
+                rollups::fleet_due(table, hour),
             ];
             let done = self.step(async |step| {
                 // What is still in hot goes first, all at once.
@@ -122,6 +130,24 @@ impl Store {
             merged += usize::from(done);
         }
         Ok(merged)
+    }
+
+    /// The fleet's lines of hours whose quarters have changed: once for all hosts that they changed of.
+    async fn make_fleet(&self) -> Result<(), StoreError> {
+        let sql = format!("select kind, ms_of(begins) from fleet_due order by begins desc, kind limit {LATE_STEPS}");
+        let due: Vec<(i16, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(doing("looking which lines of the fleet to make"))?;
+        for (kind, begins_ms) in due {
+            let Some(table) = tables::all().iter().find(|table| table.kind as i16 == kind) else { continue };
+            let no_longer_due = format!("delete from fleet_due where kind = {kind} and begins = time_of({begins_ms})");
+            let sql = [no_longer_due, rollups::fleet(table, begins_ms)];
+            if let Err(error) = self.step(async |step| execute(step, &sql).await).await {
+                tracing::warn!(table = table.name, %error, "an hour of the fleet is not added up yet");
+            }
+        }
+        Ok(())
     }
 
     /// The minutes of half days that are over, or that late rows came into.

@@ -64,7 +64,9 @@ impl Store {
     pub async fn flush(&self, batches: &[Batch], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
         let closed_before_ms = lock(&self.known.gate).closed_before_ms;
         let ticks = batches.iter().filter_map(|batch| match batch.data {
-            Data::Samples { tick_ms, .. } if tick_ms >= closed_before_ms && plausible(tick_ms, now_ms) => {
+            Data::Samples { tick_ms, .. }
+                if tick_ms >= closed_before_ms && plausible(tick_ms, &self.retention, now_ms) =>
+            {
                 Some(hour_of(tick_ms))
             }
             _ => None,
@@ -113,7 +115,7 @@ impl Store {
             .zip(&outcomes)
             .filter(|(_, outcome)| **outcome == Outcome::Stored)
             .map(|(batch, _)| batch)
-            .partition(|batch| is_timely(batch, gate.raw_since_ms, now_ms));
+            .partition(|batch| self.is_timely(batch, gate.raw_since_ms, now_ms));
         let fresh = || fresh.iter().copied();
 
         let mut rows = Rows::of(fresh());
@@ -148,6 +150,13 @@ impl Store {
         *lock(&self.known.gate) = gate;
         Ok(outcomes)
     }
+
+    fn is_timely(&self, batch: &Batch, raw_since_ms: i64, now_ms: i64) -> bool {
+        match batch.data {
+            Data::Samples { tick_ms, .. } => tick_ms >= raw_since_ms && plausible(tick_ms, &self.retention, now_ms),
+            _ => true,
+        }
+    }
 }
 
 /// A transaction whose commit waits for the disk, whatever the server's default is.
@@ -158,11 +167,4 @@ async fn begin(connection: &mut PgConnection) -> Result<sqlx::Transaction<'_, sq
         .await
         .map_err(doing("beginning a transaction"))?;
     Ok(transaction)
-}
-
-fn is_timely(batch: &Batch, raw_since_ms: i64, now_ms: i64) -> bool {
-    match batch.data {
-        Data::Samples { tick_ms, .. } => tick_ms >= raw_since_ms && plausible(tick_ms, now_ms),
-        _ => true,
-    }
 }

@@ -10,6 +10,7 @@
 //! - Everything is keyed by host first.
 
 pub mod agents;
+mod arrays;
 mod chunks;
 pub mod compaction;
 mod copy;
@@ -27,6 +28,7 @@ mod ledger;
 pub mod moment;
 mod packing;
 mod partitions;
+mod parts;
 mod pieces;
 pub mod quarantine;
 mod readers;

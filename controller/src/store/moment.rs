@@ -13,6 +13,9 @@ use fleetlight_protocol::samples::{EntityKind, Row};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 
+/// The rows of the entity that a sub-query stands beside.
+const OF_ENTITY: &str = "host_id = e.host_id and entity_id = e.id";
+
 /// One host, as it was.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
@@ -77,15 +80,18 @@ impl Store {
         at_ms: i64,
         source: Source,
     ) -> Result<Vec<(i32, i64, Row)>, StoreError> {
-        let only = host_id.map_or_else(String::new, |id| format!(" and host_id = {id}"));
-        let rows = match source {
-            Source::Samples => samples(table, &only, at_ms),
-            Source::Minutes => minutes(table, &only, at_ms),
-            Source::Quarters => quarters(table, &only, at_ms),
+        let only = host_id.map_or_else(String::new, |id| format!(" and e.host_id = {id}"));
+        let last = match source {
+            Source::Samples => samples(table, at_ms),
+            Source::Minutes => minutes(table, at_ms),
+            Source::Quarters => quarters(table, at_ms),
         };
+        // A probe of an index for each entity: a scan would pass by all other moments of the hour or the day.
         let sql = format!(
-            "select distinct on (entity_id) r.host_id, at_ms, key, numbers from ({rows}) as r
-             join entities on entities.id = entity_id order by entity_id, at_ms desc limit {}",
+            "select e.host_id, at_ms, key, numbers from entities as e
+             cross join lateral ({last} order by at_ms desc limit 1) as last
+             where kind = {}{only} order by e.id limit {}",
+            table.kind as i16,
             MOMENT_ROWS + 1
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -136,50 +142,53 @@ fn numbers(table: &HotTable, of: impl Fn(&str) -> String) -> String {
     format!("array[{}] as numbers", values.join(", "))
 }
 
-fn samples(table: &HotTable, only: &str, at_ms: i64) -> String {
+/// The last row of `e` within the window in hot, late and packed.
+fn samples(table: &HotTable, at_ms: i64) -> String {
     let (values, window_ms) = (numbers(table, str::to_owned), LATEST_WINDOW.as_millis() as i64);
     let from_ms = at_ms - window_ms;
     let single = [table.name.clone(), late(table)].map(|name| {
         format!(
-            "select host_id, entity_id, (date_part('epoch', ts) * 1000)::bigint as at_ms, {values} from {name}
-             where ts > time_of({from_ms}) and ts <= time_of({at_ms}){only}"
+            "(select (date_part('epoch', ts) * 1000)::bigint as at_ms, {values} from {name}
+              where {OF_ENTITY} and ts > time_of({from_ms}) and ts <= time_of({at_ms}) order by ts desc limit 1)"
         )
     });
     let elements = numbers(table, |name| format!("c.{name}[c.i]"));
-    let chunk = chunk_at(&Tier::Packed.table(table), "step_ms", only, at_ms, at_ms - HOUR_MS - window_ms);
+    let chunk = chunk_at(&Tier::Packed.table(table), "step_ms", at_ms, at_ms - HOUR_MS - window_ms);
     format!(
-        "{} union all select host_id, entity_id, at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}",
+        "{} union all select at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}",
         single.join(" union all ")
     )
 }
 
-fn minutes(table: &HotTable, only: &str, at_ms: i64) -> String {
+fn minutes(table: &HotTable, at_ms: i64) -> String {
     let elements = numbers(table, |name| format!("c.{name}_avg[c.i]"));
     let from_ms = at_ms - MINUTE_MS - LATEST_WINDOW.as_millis() as i64;
     let step = format!("{MINUTE_MS}");
-    let chunk = chunk_at(&Tier::Minute.table(table), &step, only, at_ms, from_ms - HALF_DAY_MS);
-    format!("select host_id, entity_id, at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}")
+    let chunk = chunk_at(&Tier::Minute.table(table), &step, at_ms, from_ms - HALF_DAY_MS);
+    format!("select at_ms, {elements} from ({chunk}) as c where at_ms > {from_ms}")
 }
 
-fn quarters(table: &HotTable, only: &str, at_ms: i64) -> String {
+fn quarters(table: &HotTable, at_ms: i64) -> String {
     let values = numbers(table, |name| format!("{name}_avg"));
     let from_ms = at_ms - QUARTER_MS;
     format!(
-        "select host_id, entity_id, (date_part('epoch', t0) * 1000)::bigint as at_ms, {values}
-         from {} where t0 > time_of({from_ms}) and t0 <= time_of({at_ms}){only}",
+        "select (date_part('epoch', t0) * 1000)::bigint as at_ms, {values}
+         from {} where {OF_ENTITY} and t0 > time_of({from_ms}) and t0 <= time_of({at_ms})",
         Tier::Quarter.table(table)
     )
 }
 
-/// Chunks with `i`, their last element that is not after `at_ms`, and its time.
-fn chunk_at(packed: &str, step_ms: &str, only: &str, at_ms: i64, since_ms: i64) -> String {
+/// The last chunk of `e` that begins by then, with `i`, its last element that is not after `at_ms`, and its time.
+/// Chunks of an entity do not overlap, so no other one holds a later element.
+fn chunk_at(packed: &str, step_ms: &str, at_ms: i64, since_ms: i64) -> String {
     format!(
         "select c.*, i, first_ms + (i - 1 + coalesce(skipped[i], 0)) * {step_ms} as at_ms
          from (select *, (date_part('epoch', t0) * 1000)::bigint as first_ms from {packed}
-               where t0 > time_of({since_ms}) and t0 <= time_of({at_ms}){only}) as c
+               where {OF_ENTITY} and t0 > time_of({since_ms}) and t0 <= time_of({at_ms})
+               order by t0 desc limit 1) as c
          cross join lateral (
             select case when skipped is null then least(n, coalesce(({at_ms} - first_ms) / nullif({step_ms}, 0) + 1, n))
                 else (select max(place) from unnest(skipped) with ordinality as s (places, place)
-                      where (place - 1 + places) * {step_ms} <= {at_ms} - first_ms) end::integer as i) as last"
+                      where (place - 1 + places) * {step_ms} <= {at_ms} - first_ms) end::integer as i offset 0) as last"
     )
 }

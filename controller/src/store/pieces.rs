@@ -1,12 +1,29 @@
 //! SQL for the buckets of a chart, over hot, late, packed and rollups.
 //!
-//! What is packed has quarters, and either minutes or a note in `minutes_due` (compaction.rs). So the sources
-//! below complement each other in any snapshot, without a boundary in time to agree on.
+//! What is packed has quarters, and either minutes or a note in `minutes_due`; and either lines of the fleet or a note
+//! in `fleet_due` (compaction.rs). So the sources below complement each other in any snapshot, without a boundary in
+//! time to agree on.
+//!
+//! Rows are added up here, arrays are sent whole and added up in parts.rs: a tenth of the time of opening them in SQL
+//! (docs/decisions/packed-storage.md). It is one statement, so both are of one snapshot.
 
 use super::grid::{Grid, Source};
 use super::partitions::HOUR_MS;
-use super::tables::HotTable;
-use super::tiers::{HALF_DAY_MS, MINUTE_MS, Tier, late};
+use super::tables::{HotTable, type_name};
+use super::tiers::{HALF_DAY_MS, MINUTE_MS, Tier, fleet, late};
+
+// Columns of a row. It has either a bucket and its parts (sum, weight, least and greatest of each metric), or a chunk:
+// raw values; or, from `CHUNK` on, raw values, averages, least and greatest of each metric, the first or the others null.
+pub const GROUP: usize = 0;
+pub const BUCKET: usize = 1;
+pub const PARTS: usize = 2;
+pub const FIRST: usize = 3;
+pub const STEP: usize = 4;
+pub const LENGTH: usize = 5;
+pub const SKIPPED: usize = 6;
+/// Seconds for which each minute speaks; null in raw chunks.
+pub const COVERED: usize = 7;
+pub const CHUNK: usize = 8;
 
 /// What a question reads.
 #[derive(Debug, Clone, Copy)]
@@ -19,111 +36,142 @@ pub struct Wanted<'a> {
     pub interval_s: f64,
 }
 
-/// A select of `{group}, bucket, array[avg, min, max, … of each metric]`.
+/// All that there is for a chart, by `group`: `entity_id`, or a number.
 ///
 /// Times are literals: the planner then leaves all other partitions out.
-pub fn buckets(wanted: &Wanted<'_>, grid: &Grid, group: &str) -> String {
-    let (from_ms, to_ms, step_ms) = (grid.from_ms, grid.to_ms(), grid.step_ms);
-    let (values, pieces) = match grid.source {
-        Source::Samples => (plain(wanted), samples(wanted, grid, &|name| format!("{name}::float8 as {name}"), "")),
-        Source::Minutes | Source::Quarters => (weighted(wanted), rollups(wanted, grid)),
-    };
-    let group = if group.is_empty() { String::new() } else { format!("{group}, ") };
-    format!(
-        "select {group}((at_ms - {from_ms}) / {step_ms})::integer as bucket, array[{values}]
-         from ({pieces}) as pieces where at_ms >= {from_ms} and at_ms < {to_ms} group by {group}bucket"
-    )
-}
-
-fn plain(wanted: &Wanted<'_>) -> String {
-    list(wanted, |name| format!("avg({name}), min({name}), max({name})"))
-}
-
-fn weighted(wanted: &Wanted<'_>) -> String {
-    list(wanted, |name| {
-        format!(
-            "sum({name}_avg * w) / nullif(sum(w) filter (where {name}_avg is not null), 0), min({name}_min), max({name}_max)"
-        )
-    })
+pub fn pieces(wanted: &Wanted<'_>, grid: &Grid, group: &str) -> String {
+    let due = due(wanted);
+    match grid.source {
+        Source::Samples => format!(
+            "{} union all {}",
+            added(wanted, grid, group, &samples(wanted, grid)),
+            packed(wanted, grid, group, ""),
+        ),
+        Source::Minutes => format!(
+            "{} union all {} union all {}",
+            added(wanted, grid, group, &samples(wanted, grid)),
+            packed(wanted, grid, group, &format!(" and {due}")),
+            minutes(wanted, grid, group, &due),
+        ),
+        Source::Quarters => {
+            let made =
+                if wanted.only.is_empty() { lines(wanted, grid) } else { quarters(wanted, &of_quarter(wanted, grid)) };
+            added(wanted, grid, group, &format!("{} union all {made}", samples(wanted, grid)))
+        }
+    }
 }
 
 fn list(wanted: &Wanted<'_>, of: impl Fn(&str) -> String) -> String {
     wanted.metrics.iter().map(|name| of(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Hot, late, and those chunks that `chunks` (SQL on `c`) lets through.
-fn samples(wanted: &Wanted<'_>, grid: &Grid, of: &dyn Fn(&str) -> String, chunks: &str) -> String {
-    let Wanted { table, only, interval_s, .. } = wanted;
-    let (from_ms, to_ms) = (grid.from_ms, grid.to_ms());
-    let columns = list(wanted, |name| of(name));
-    let single = [table.name.clone(), late(table)].map(|name| {
-        format!(
-            "select (date_part('epoch', ts) * 1000)::bigint as at_ms, host_id, entity_id, {interval_s}::float8 as w, {columns}
-             from {name} where ts >= time_of({from_ms}) and ts < time_of({to_ms}){only}"
-        )
+/// Parts of single rows, by bucket.
+fn added(wanted: &Wanted<'_>, grid: &Grid, group: &str, rows: &str) -> String {
+    let (from_ms, step_ms) = (grid.from_ms, grid.step_ms);
+    let parts = if grid.source == Source::Samples {
+        list(wanted, |name| format!("sum({name}), count({name})::float8, min({name}), max({name})"))
+    } else {
+        list(wanted, |name| {
+            let weight = format!("sum({name}_s) filter (where {name}_avg is not null)");
+            format!("sum({name}_avg * {name}_s), {weight}, min({name}_min), max({name}_max)")
+        })
+    };
+    let nothing = chunk(wanted, grid, &|name| {
+        let kind = wanted.table.metrics().iter().find(|metric| metric.name == name).map(|metric| metric.column);
+        format!("null::{}[]", kind.map_or("real", type_name))
     });
-    let [hot, late] = single;
-    let packed = Tier::Packed.table(table);
-    let kind_of = |name: &str| table.metrics().iter().find(|metric| metric.name == name).map(|metric| metric.column);
-    let arrays = list(wanted, |name| {
-        let kind = kind_of(name).map_or("real", super::tables::type_name);
-        format!("c.{name} || '{{}}'::{kind}[] as {name}")
-    });
-    let elements = list(wanted, |name| format!("d.{name}[i] as {name}"));
-    let since_ms = from_ms - HOUR_MS;
     format!(
-        "{hot} union all {late} union all
-         select at_ms, host_id, entity_id, {interval_s}::float8, {columns} from (
-            select d.at_ms + (i - 1 + coalesce(d.skipped[i], 0)) * c.step_ms as at_ms, c.host_id, c.entity_id, {elements}
-            from (select * from {packed} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only}{chunks}) as c
-            cross join lateral (
-                select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.n, c.skipped || '{{}}'::integer[] as skipped, {arrays}
-                offset 0) as d
-            cross join lateral generate_series(1, d.n) as i) as r"
+        "select {group}, ((at_ms - {from_ms}) / {step_ms})::integer as bucket, array[{parts}]::float8[],
+            null::bigint, null::integer, null::integer, null::integer[], null::real[], {nothing}
+         from ({rows}) as pieces group by 1, 2"
     )
 }
 
-fn rollups(wanted: &Wanted<'_>, grid: &Grid) -> String {
-    let as_three = |name: &str| {
-        format!("{name}::float8 as {name}_avg, {name}::float8 as {name}_min, {name}::float8 as {name}_max")
-    };
-    let due = format!(
+/// The columns from [`CHUNK`] on, of which `raw` gives the first of each metric.
+fn chunk(wanted: &Wanted<'_>, grid: &Grid, raw: &dyn Fn(&str) -> String) -> String {
+    let rest = if grid.source == Source::Minutes { ", null::real[], null::real[], null::real[]" } else { "" };
+    list(wanted, |name| format!("{}{rest}", raw(name)))
+}
+
+/// Hot and late rows.
+fn samples(wanted: &Wanted<'_>, grid: &Grid) -> String {
+    let Wanted { table, only, interval_s, .. } = wanted;
+    let (from_ms, to_ms) = (grid.from_ms, grid.to_ms());
+    let columns = list(wanted, |name| {
+        let value = format!("{name}::float8");
+        if grid.source == Source::Samples {
+            return format!("{value} as {name}");
+        }
+        format!("{interval_s}::float8 as {name}_s, {value} as {name}_avg, {value} as {name}_min, {value} as {name}_max")
+    });
+    [table.name.clone(), late(table)]
+        .map(|name| {
+            format!(
+                "select (date_part('epoch', ts) * 1000)::bigint as at_ms, host_id, entity_id, {columns}
+                 from {name} where ts >= time_of({from_ms}) and ts < time_of({to_ms}){only}"
+            )
+        })
+        .join(" union all ")
+}
+
+/// Those raw chunks that `chunks` (SQL on `c`) lets through.
+fn packed(wanted: &Wanted<'_>, grid: &Grid, group: &str, chunks: &str) -> String {
+    let (packed, only) = (Tier::Packed.table(wanted.table), wanted.only);
+    let (since_ms, to_ms) = (grid.from_ms - HOUR_MS, grid.to_ms());
+    let arrays = chunk(wanted, grid, &|name| format!("c.{name}"));
+    format!(
+        "select {group}, null, null, (date_part('epoch', t0) * 1000)::bigint, step_ms, n, skipped, null, {arrays}
+         from {packed} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only}{chunks}"
+    )
+}
+
+/// Whether the minutes of a chunk's half day are not made, or not all: SQL on `c`.
+fn due(wanted: &Wanted<'_>) -> String {
+    format!(
         "exists (select from minutes_due as m where m.kind = {} and m.host_id = c.host_id
             and m.begins <= c.t0 and m.begins > c.t0 - interval '12 hours')",
         wanted.table.kind as i16
-    );
-    let (raw, made) = if grid.source == Source::Quarters {
-        (samples(wanted, grid, &as_three, " and false"), quarters(wanted, grid))
-    } else {
-        (samples(wanted, grid, &as_three, &format!(" and {due}")), minutes(wanted, grid, &due))
-    };
-    format!("{raw} union all {made}")
-}
-
-fn quarters(wanted: &Wanted<'_>, grid: &Grid) -> String {
-    let (quarter, only) = (Tier::Quarter.table(wanted.table), wanted.only);
-    let (from_ms, to_ms) = (grid.from_ms, grid.to_ms());
-    let columns = list(wanted, |name| format!("{name}_avg, {name}_min, {name}_max"));
-    format!(
-        "select (date_part('epoch', t0) * 1000)::bigint, host_id, entity_id, covered_s, {columns}
-         from {quarter} where t0 >= time_of({from_ms}) and t0 < time_of({to_ms}){only}"
     )
 }
 
-fn minutes(wanted: &Wanted<'_>, grid: &Grid, due: &str) -> String {
+fn minutes(wanted: &Wanted<'_>, grid: &Grid, group: &str, due: &str) -> String {
     let (minute, only) = (Tier::Minute.table(wanted.table), wanted.only);
     let (since_ms, to_ms) = (grid.from_ms - HALF_DAY_MS, grid.to_ms());
-    let three = |of: fn(&str) -> String| {
-        list(wanted, |name| ["avg", "min", "max"].map(|end| of(&format!("{name}_{end}"))).join(", "))
-    };
-    let arrays = three(|name| format!("c.{name} || '{{}}'::real[] as {name}"));
-    let elements = three(|name| format!("d.{name}[i]"));
+    let arrays = list(wanted, |name| format!("null, c.{name}_avg, c.{name}_min, c.{name}_max"));
     format!(
-        "select d.at_ms + (i - 1 + coalesce(d.skipped[i], 0)) * {MINUTE_MS}, c.host_id, c.entity_id, d.covered_s[i], {elements}
-         from (select * from {minute} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only} and not {due}) as c
-         cross join lateral (
-            select (date_part('epoch', c.t0) * 1000)::bigint as at_ms, c.n, c.skipped || '{{}}'::integer[] as skipped,
-                c.covered_s || '{{}}'::real[] as covered_s, {arrays} offset 0) as d
-         cross join lateral generate_series(1, d.n) as i"
+        "select {group}, null, null, (date_part('epoch', t0) * 1000)::bigint, {MINUTE_MS}, n, skipped, covered_s, {arrays}
+         from {minute} as c where t0 > time_of({since_ms}) and t0 < time_of({to_ms}){only} and not {due}"
+    )
+}
+
+fn within(grid: &Grid) -> String {
+    format!("t0 >= time_of({}) and t0 < time_of({})", grid.from_ms, grid.to_ms())
+}
+
+fn of_quarter(wanted: &Wanted<'_>, grid: &Grid) -> String {
+    format!("{} where {}{}", Tier::Quarter.table(wanted.table), within(grid), wanted.only)
+}
+
+fn quarters(wanted: &Wanted<'_>, of: &str) -> String {
+    let columns = list(wanted, |name| format!("covered_s, {name}_avg, {name}_min, {name}_max"));
+    format!("select (date_part('epoch', t0) * 1000)::bigint, host_id, entity_id, {columns} from {of}")
+}
+
+/// Quarters of the whole fleet: its own lines, and single quarters for hours whose lines are not made yet.
+fn lines(wanted: &Wanted<'_>, grid: &Grid) -> String {
+    let (fleet, quarter, kind) = (fleet(wanted.table), Tier::Quarter.table(wanted.table), wanted.table.kind as i16);
+    let columns = list(wanted, |name| format!("{name}_covered_s, {name}_avg, {name}_min, {name}_max"));
+    let range = within(grid);
+    // `offset 0` keeps the hours first: the planner knows nothing of their number, and would look each quarter's up.
+    let due = format!(
+        "(select q.* from fleet_due as d cross join lateral (
+            select * from {quarter} where t0 >= d.begins and t0 < d.begins + interval '1 hour' and {range} offset 0) as q
+          where d.kind = {kind}) as due"
+    );
+    format!(
+        "select (date_part('epoch', t0) * 1000)::bigint, 0, 0, {columns} from {fleet} where {range} and not exists (
+            select from fleet_due as d where d.kind = {kind} and d.begins = date_bin('1 hour', t0, timestamptz 'epoch'))
+         union all {}",
+        quarters(wanted, &due)
     )
 }

@@ -2,9 +2,10 @@
 
 use super::partitions::{HOUR_MS, hour_of};
 use super::readers::Patience;
-use super::tiers::Tier;
-use super::{Store, StoreError};
+use super::tiers::{Tier, fleet};
+use super::{Store, StoreError, doing, tables};
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -66,10 +67,22 @@ impl Store {
         let packed_since = Tier::Packed.begin(hour_of(retention.raw_since_ms(now_ms)));
         self.forget_raw_before(packed_since * HOUR_MS).await?;
         let quarters_since = hour_of(now_ms - i64::from(retention.quarter_days) * DAY_MS);
+        self.forget_lines_before(quarters_since * HOUR_MS).await?;
         let patience = &mut Patience::default();
         Ok(self.drop_before(Tier::Packed, packed_since, patience).await?
             + self.drop_before(Tier::Minute, hour_of(retention.minutes_since_ms(now_ms)), patience).await?
             + self.drop_before(Tier::Quarter, quarters_since, patience).await?)
+    }
+
+    async fn forget_lines_before(&self, since_ms: i64) -> Result<(), StoreError> {
+        for table in tables::all() {
+            let sql = format!("delete from {} where t0 < time_of({since_ms})", fleet(table));
+            sqlx::query(AssertSqlSafe(sql))
+                .execute(&self.pool)
+                .await
+                .map_err(doing("forgetting lines of the fleet"))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! SQL that makes rollups from packed chunks: rows of 15 minutes, arrays of minutes.
+//! SQL that makes rollups from packed chunks: rows of 15 minutes, arrays of minutes; and the fleet's lines from quarters.
 //!
 //! Both say how many rows they saw (`count`) and for how long those speak (`covered_s`); averages
 //! are weighted by that time, so that a time of finer sampling does not bias them.
@@ -6,7 +6,7 @@
 use super::chunks::{each, unpack};
 use super::partitions::HOUR_MS;
 use super::tables::HotTable;
-use super::tiers::{HALF_DAY_MS, MINUTE_MS, QUARTER_MS, Tier};
+use super::tiers::{self, HALF_DAY_MS, MINUTE_MS, QUARTER_MS, Tier};
 
 /// Makes the quarters of an hour again, of one host or of all.
 pub fn quarters(table: &HotTable, hour: i64, host_id: Option<i32>) -> String {
@@ -47,6 +47,30 @@ pub fn minutes(table: &HotTable, begins_ms: i64, host_id: i32) -> String {
                 order by host_id, entity_id, bucket) as sorted
             group by host_id, entity_id) as made"
     )
+}
+
+/// Makes the fleet's quarters of an hour again.
+pub fn fleet(table: &HotTable, begins_ms: i64) -> String {
+    let (fleet, quarter) = (tiers::fleet(table), Tier::Quarter.table(table));
+    let range = format!("t0 >= time_of({begins_ms}) and t0 < time_of({})", begins_ms + HOUR_MS);
+    let columns = each(table, |name, _| format!(", {name}_covered_s, {name}_avg, {name}_min, {name}_max"));
+    let values = each(table, |name, _| {
+        let covered = format!("sum(covered_s::float8) filter (where {name}_avg is not null)");
+        format!(
+            ", {covered}::real, (sum({name}_avg::float8 * covered_s) / nullif({covered}, 0))::real,
+             min({name}_min), max({name}_max)"
+        )
+    });
+    format!(
+        "delete from {fleet} where {range};
+         insert into {fleet} (t0{columns}) select t0{values} from {quarter} where {range} group by t0"
+    )
+}
+
+/// Notes that the fleet's quarters of an hour are to be made again.
+pub fn fleet_due(table: &HotTable, hour: i64) -> String {
+    let (kind, begins_ms) = (table.kind as i16, hour * HOUR_MS);
+    format!("insert into fleet_due (kind, begins) values ({kind}, time_of({begins_ms})) on conflict do nothing")
 }
 
 /// Notes that the minutes of an hour's half day are to be made again, for each host that has chunks in it.

@@ -3,19 +3,20 @@
 use super::copy::CopyBuffer;
 use super::entities::Unknown;
 use super::flush::{Batch, Data};
+use super::retention::Retention;
 use super::tables::{self, HotTable};
 use super::{StoreError, doing, storable};
-use crate::limits::{SAMPLE_AGE, TICK_AHEAD};
+use crate::limits::TICK_AHEAD;
 use fleetlight_protocol::metric::Column;
 use fleetlight_protocol::samples::{EntityKind, Row};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// Whether a tick can be: not from the future, and not older than what is kept.
+/// Whether a tick can be: not from the future, and not older than raw samples are kept.
 #[must_use]
-pub fn plausible(tick_ms: i64, now_ms: i64) -> bool {
-    let (back, ahead) = (SAMPLE_AGE.as_millis() as i64, TICK_AHEAD.as_millis() as i64);
-    (now_ms.saturating_sub(back)..=now_ms.saturating_add(ahead)).contains(&tick_ms)
+pub fn plausible(tick_ms: i64, retention: &Retention, now_ms: i64) -> bool {
+    let ahead = TICK_AHEAD.as_millis() as i64;
+    (retention.raw_since_ms(now_ms)..=now_ms.saturating_add(ahead)).contains(&tick_ms)
 }
 
 /// A row, its tick, and the number of its entity once that is known.
@@ -118,12 +119,12 @@ mod tests {
 
     #[test]
     fn ticks_far_from_now_are_not_plausible() {
-        let now = 1_763_715_600_000;
-        assert!(plausible(now - 14 * 24 * 3_600_000, now));
-        assert!(plausible(now + 599_000, now));
-        assert!(!plausible(now + 601_000, now));
-        assert!(!plausible(now - 14 * 24 * 3_600_000 - 1, now));
-        assert!(!plausible(i64::MIN, now));
-        assert!(!plausible(i64::MAX, now));
+        let (now, day) = (1_763_715_600_000, 24 * 3_600_000);
+        for days in [1, 14, 400] {
+            let kept = Retention { raw_days: days, ..Retention::default() };
+            let is = |tick| plausible(tick, &kept, now);
+            assert!(is(now - i64::from(days) * day) && !is(now - i64::from(days) * day - 1), "{days} days");
+            assert!(is(now + 599_000) && !is(now + 601_000) && !is(i64::MIN) && !is(i64::MAX));
+        }
     }
 }

@@ -3,12 +3,16 @@
 
 use super::grid::Grid;
 pub use super::grid::Source;
-use super::pieces::{Wanted, buckets};
+use super::parts::Parts;
+use super::pieces::{Wanted, pieces};
 use super::{FAR_MS, Store, StoreError, doing, tables};
 use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
 use fleetlight_protocol::samples::EntityKind;
+use futures_util::TryStreamExt;
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
 use std::collections::{BTreeMap, HashMap};
 
 /// What to read.
@@ -84,30 +88,38 @@ impl Store {
         let finest = self.finest(query.from_ms, query.now_ms);
         let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms, finest);
         let keys = self.keys(query).await?;
-        let ids: Vec<i32> = keys.keys().copied().collect();
-        let only = " and host_id = $1 and entity_id = any($2)";
+        // Each kind has tables of its own: who names no keys wants all that they hold of the host.
+        let only = if query.keys.is_some() { " and host_id = $1 and entity_id = any($2)" } else { " and host_id = $1" };
         let wanted = Wanted { table, metrics: &metrics, only, interval_s: interval_ms as f64 / 1_000.0 };
-        let sql = format!("{} limit {}", buckets(&wanted, &grid, "entity_id"), SERIES_ROWS + 1);
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .persistent(false)
-            .bind(query.host_id)
-            .bind(&ids)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(doing("reading a series"))?;
-        if rows.len() > SERIES_ROWS {
-            let message =
-                format!("more than {SERIES_ROWS} points: ask for fewer keys, fewer buckets or a shorter time");
-            return Err(SeriesError::Question(message));
+        let sql = pieces(&wanted, &grid, "entity_id");
+        let mut reading = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(query.host_id);
+        if query.keys.is_some() {
+            reading = reading.bind(keys.keys().copied().collect::<Vec<i32>>());
         }
-        let mut lines: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
-        for row in &rows {
-            let (id, bucket, values): (i32, i32, Vec<Option<f64>>) = (row.get(0), row.get(1), row.get(2));
-            let Some(key) = keys.get(&id) else { continue };
-            let of_key = lines.entry(key).or_insert_with(|| empty(key, &metrics, grid.buckets));
-            fill(of_key, bucket, &values);
+        let parts = self.parts(&wanted, grid, reading).await?;
+        let by_key: BTreeMap<&str, i32> = keys.iter().map(|(id, key)| (key.as_str(), *id)).collect();
+        let lines = by_key.into_iter().flat_map(|(key, id)| parts.lines(id, key, &metrics));
+        Ok(answer(grid, lines.collect()))
+    }
+
+    /// Adds up what a question reads, row by row: chunks by the thousand need not be in memory together.
+    async fn parts(
+        &self,
+        wanted: &Wanted<'_>,
+        grid: Grid,
+        reading: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Parts, SeriesError> {
+        let mut parts = Parts::new(grid, wanted.metrics.len(), wanted.interval_s);
+        let mut rows = reading.fetch(&self.pool);
+        while let Some(row) = rows.try_next().await.map_err(doing("reading a series"))? {
+            parts.add(&row)?;
+            if parts.points() > SERIES_ROWS {
+                let message =
+                    format!("more than {SERIES_ROWS} points: ask for fewer keys, fewer buckets or a shorter time");
+                return Err(SeriesError::Question(message));
+            }
         }
-        Ok(answer(grid, lines.into_values().flatten().collect()))
+        Ok(parts)
     }
 
     /// # Errors
@@ -120,16 +132,9 @@ impl Store {
         let finest = self.finest(query.from_ms, query.now_ms);
         let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms, finest);
         let wanted = Wanted { table, metrics: &metrics, only: "", interval_s: interval_ms as f64 / 1_000.0 };
-        let rows = sqlx::query(AssertSqlSafe(buckets(&wanted, &grid, "")))
-            .persistent(false)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(doing("reading a series of the fleet"))?;
-        let mut lines = empty("", &metrics, grid.buckets);
-        for row in &rows {
-            fill(&mut lines, row.get(0), &row.get::<Vec<Option<f64>>, _>(1));
-        }
-        Ok(answer(grid, lines))
+        let reading = sqlx::query(AssertSqlSafe(pieces(&wanted, &grid, "0"))).persistent(false);
+        let lines = self.parts(&wanted, grid, reading).await?.lines(0, "", &metrics);
+        Ok(answer(grid, if lines.is_empty() { empty("", &metrics, grid.buckets) } else { lines }))
     }
 
     /// What is sure to be there from `from_ms` on.
@@ -211,17 +216,6 @@ fn known_metrics(kind: EntityKind, wanted: &[String]) -> Result<Vec<&'static str
 fn empty(key: &str, metrics: &[&'static str], buckets: usize) -> Vec<Line> {
     let gap = || vec![None; buckets];
     metrics.iter().map(|metric| Line { key: key.to_owned(), metric, avg: gap(), min: gap(), max: gap() }).collect()
-}
-
-fn fill(lines: &mut [Line], bucket: i32, values: &[Option<f64>]) {
-    let Ok(bucket) = usize::try_from(bucket) else { return };
-    for (line, value) in lines.iter_mut().zip(values.chunks_exact(3)) {
-        for (target, value) in [&mut line.avg, &mut line.min, &mut line.max].into_iter().zip(value) {
-            if let Some(target) = target.get_mut(bucket) {
-                *target = *value;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

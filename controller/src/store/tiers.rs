@@ -54,6 +54,12 @@ impl Tier {
     }
 }
 
+/// Quarters of all entities of a kind together. Not partitioned: two years are 70,000 rows.
+#[must_use]
+pub fn fleet(of: &HotTable) -> String {
+    format!("{}_fleet", of.kind.name())
+}
+
 /// Where rows wait whose hour was closed before they came.
 #[must_use]
 pub fn late(of: &HotTable) -> String {

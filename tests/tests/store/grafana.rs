@@ -6,6 +6,7 @@ use fleetlight_controller::store::flush::Data;
 use fleetlight_protocol::samples::{ContainerSample, MountSample, Sample};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
+use std::collections::BTreeSet;
 
 const DASHBOARD: &str = include_str!("../../../examples/grafana/fleetlight.json");
 
@@ -75,17 +76,31 @@ async fn each_query_of_the_dashboard_answers() {
     }
 }
 
+/// The partitions that a plan of a query touches.
+async fn opened(fixture: &Fixture, from: &str) -> BTreeSet<String> {
+    let sql = format!("explain select * from {from}");
+    let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&fixture.pool).await.expect("a plan");
+    let words = plan.iter().flat_map(|line| line.split_whitespace());
+    let part = |word: &&str| word.rsplit_once('_').is_some_and(|(_, end)| end.len() == 10 && end.starts_with("20"));
+    words.filter(part).map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn a_range_opens_only_the_chunks_of_its_time() {
+async fn a_day_opens_only_the_partitions_of_its_time() {
     let fixture = fixture().await;
-    fixture.store.upkeep(NOW_MS + 30 * HOUR_MS).await.expect("makes the next days");
-    let explain = async |from: &str| {
-        let sql = format!("explain select power_watts from {from}");
-        let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&fixture.pool).await.expect("a plan");
-        plan.join("\n")
-    };
-    let ranged = explain("gpu_samples('2025-11-21T07:00:00Z', '2025-11-21T08:00:00Z') where host = 'alpha'").await;
-    assert!(ranged.contains("gpu_packed_2025112100"), "{ranged}");
-    assert!(!ranged.contains("gpu_packed_2025112200"), "the function leaves other days out:\n{ranged}");
-    assert!(explain("gpu_samples where ts < '2025-11-21T08:00:00Z'").await.contains("gpu_packed_2025112200"));
+    for days in [-9, -1, 0, 1, 8] {
+        fixture.store.upkeep(NOW_MS + days * 24 * HOUR_MS).await.expect("makes partitions");
+    }
+    for noun in ["host", "gpu", "mount", "container"] {
+        let day = format!("{noun}_samples('2025-11-20T09:00:00Z', '2025-11-21T09:00:00Z')");
+        // Hot hours that are there: of the day before the day of the fixture, and its last, open one.
+        let hot = ["2025112009", "2025112010", "2025112011", "2025112012", "2025112108"]
+            .map(|hour| format!("{noun}_hot_{hour}"));
+        let packed = ["2025112000", "2025112100"].map(|day| format!("{noun}_packed_{day}"));
+        let expected: BTreeSet<String> = hot.into_iter().chain(packed).collect();
+        assert_eq!(opened(&fixture, &day).await, expected, "{noun}: the function leaves other times out");
+        assert_eq!(opened(&fixture, &format!("{day} where host = 'alpha'")).await, expected, "{noun}");
+        let all = opened(&fixture, &format!("{noun}_samples where ts < '2025-11-21T09:00:00Z'")).await;
+        assert!(all.contains(&format!("{noun}_packed_2025112900")), "by time of the samples alone none is left out");
+    }
 }

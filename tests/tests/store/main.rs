@@ -3,12 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod agents;
+mod charts;
 mod directory;
 mod forgetting;
 mod grafana;
 mod ingest;
 mod inventory;
 mod ledger;
+mod moment;
 mod packing;
 mod readers;
 mod rollups;

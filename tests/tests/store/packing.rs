@@ -191,6 +191,7 @@ async fn each_tier_is_kept_for_its_time() {
     let store = fixture.store.clone().keeping(Retention { raw_days: 2, minute_days: 14, quarter_days: 60 });
     store.compact(CLOSED_MS).await.expect("compacts");
     store.compact(CLOSED_MS + 12 * HOUR_MS).await.expect("makes the minutes");
+    assert_eq!(fixture.count("gpu_fleet").await, 1);
     let tiers = async || {
         let mut counts = Vec::new();
         for tier in ["packed", "minute", "quarter"] {
@@ -216,17 +217,37 @@ async fn each_tier_is_kept_for_its_time() {
             assert_eq!(fixture.count("quarantine where reason = 'time'").await, 1);
         }
     }
+    assert_eq!(fixture.count("gpu_fleet").await, 0);
+}
+
+#[tokio::test]
+async fn samples_are_taken_for_as_long_as_they_would_be_kept() {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    let now_ms = NOW_MS + 40 * 24 * HOUR_MS;
+    for (seq, raw_days, days, taken) in [(1, 14, 13, true), (2, 14, 20, false), (3, 30, 20, true), (4, 30, 31, false)] {
+        let store = fixture.store.clone().keeping(Retention { raw_days, ..Retention::default() });
+        let before = fixture.count("gpu_samples").await;
+        let tick = agent.tick(seq, now_ms - days * 24 * HOUR_MS);
+        assert_eq!(store.flush(&[tick], now_ms).await.expect("flushes"), [Outcome::Stored], "acked either way");
+        assert_eq!(fixture.count("gpu_samples").await - before, i64::from(taken), "{days} of {raw_days} days");
+    }
+    let refused: i64 = sqlx::query_scalar("select sum(batches)::bigint from quarantine where reason = 'time'")
+        .fetch_one(&fixture.pool)
+        .await
+        .expect("counted");
+    assert_eq!(refused, 2);
 }
 
 #[tokio::test]
 async fn a_new_metric_is_derived_into_all_tiers() {
     let (fixture, _) = filled().await;
     fixture.store.compact(CLOSED_MS).await.expect("compacts");
-    let sql = "alter table gpu_hot add column flux real; call derive_tiers('gpu')";
+    let sql = "alter table gpu_hot add column flux real; call derive_tiers('gpu'); call derive_fleet('gpu')";
     sqlx::raw_sql(sql).execute(&fixture.pool).await.expect("migrates");
     assert_eq!(fixture.count("gpu_samples(time_of(0), now()) where flux is null").await, 120);
     let columns =
         "select flux from gpu_late union select flux[1] from gpu_packed union select flux_avg[1] + flux_min[1] from
-        gpu_minute union select flux_max from gpu_quarter";
+        gpu_minute union select flux_max from gpu_quarter union select flux_covered_s + flux_avg from gpu_fleet";
     sqlx::query(AssertSqlSafe(columns)).execute(&fixture.pool).await.expect("there");
 }

@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What is asked of one tick of one GPU: time in the hour, late or not, three columns of three types.
 #[derive(Debug, Clone)]
-struct Tick {
-    at_ms: i64,
-    late: bool,
-    power: Option<f32>,
-    energy: Option<i64>,
+pub struct Tick {
+    pub at_ms: i64,
+    pub late: bool,
+    pub power: Option<f32>,
+    pub energy: Option<i64>,
     width: Option<i16>,
 }
 
 /// A GPU that is there for a part of the hour, on a grid with gaps or on none.
-fn gpu() -> impl Strategy<Value = Vec<Tick>> {
+pub fn gpu() -> impl Strategy<Value = Vec<Tick>> {
     let grid = prop_oneof![4 => Just(5_000_i64), 1 => Just(1_000), 1 => Just(60_000), 1 => Just(137)];
     (grid, 0..5_000_i64, 0..HOUR_MS, 1..90_usize, any::<u8>()).prop_flat_map(|(step, phase, birth, most, gaps)| {
         let first = birth / step * step + phase % step;
@@ -49,7 +49,7 @@ fn value() -> impl Strategy<Value = Option<i32>> {
 
 type Seen = (i64, String, Option<f32>, Option<i64>, Option<i16>);
 
-fn row(key: &str, tick: &Tick) -> Row {
+pub fn row(key: &str, tick: &Tick) -> Row {
     GpuSample {
         power_watts: tick.power.map(f64::from),
         energy_joules: tick.energy.map(|value| value as f64),

@@ -31,7 +31,7 @@ async fn columns_are_those_of_the_catalogue() {
             .filter(|(name, _)| !found.contains_key(*name))
             .map(|(name, kind)| format!("alter table {} add column {name} {kind};", table.name))
             .collect();
-        let derive = format!("call derive_tiers('{}');", table.kind.name());
+        let derive = format!("call derive_tiers('{0}'); call derive_fleet('{0}');", table.kind.name());
         assert!(missing.is_empty(), "a new metric needs a migration:\n{}\n{derive}", missing.join("\n"));
         assert_eq!(found, expected, "{}", table.name);
     }
@@ -51,6 +51,9 @@ async fn all_tiers_follow_the_catalogue() {
                 expected.push((format!("{noun}_minute"), format!("{name}_{end}"), "real[]".to_owned()));
                 expected.push((format!("{noun}_quarter"), format!("{name}_{end}"), "real".to_owned()));
             }
+            for end in ["covered_s", "avg", "min", "max"] {
+                expected.push((format!("{noun}_fleet"), format!("{name}_{end}"), "real".to_owned()));
+            }
             expected.push((format!("{noun}_samples"), name.to_owned(), column.to_owned()));
         }
         let found: Vec<(String, String, String)> = sqlx::query_as(
@@ -58,12 +61,13 @@ async fn all_tiers_follow_the_catalogue() {
              from pg_attribute join pg_class on pg_class.oid = attrelid
              where relname = any($1) and attnum > 0 and not attisdropped",
         )
-        .bind(["late", "packed", "minute", "quarter", "samples"].map(|tier| format!("{noun}_{tier}")).to_vec())
+        .bind(["late", "packed", "minute", "quarter", "fleet", "samples"].map(|tier| format!("{noun}_{tier}")).to_vec())
         .fetch_all(&fixture.pool)
         .await
         .expect("columns");
         for column in expected {
-            assert!(found.contains(&column), "{column:?} is missing: call derive_tiers('{noun}') in a migration");
+            let calls = format!("call derive_tiers('{noun}'), derive_fleet('{noun}') in a migration");
+            assert!(found.contains(&column), "{column:?} is missing: {calls}");
         }
     }
 }

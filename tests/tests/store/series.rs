@@ -210,6 +210,31 @@ async fn a_fleet_is_one_line() {
     assert_eq!(packed.series[0].max[0], Some(9_000.0));
     assert_eq!((&hot.series[0].min, &hot.series[0].max), (&packed.series[0].min, &packed.series[0].max));
     assert_eq!(packed.series[0].avg.iter().flatten().count(), 16);
+    assert_eq!(fixture.count("gpu_fleet").await, 16, "a row for each quarter of the fleet");
+
+    // The same from the quarters of each GPU, while the fleet's own lines are due.
+    let due = "insert into fleet_due (kind, begins) select distinct 6, date_trunc('hour', t0) from gpu_fleet
+               where t0 < (select min(t0) + interval '2 hours' from gpu_fleet)";
+    sqlx::raw_sql(due).execute(&fixture.pool).await.expect("due");
+    sqlx::raw_sql(
+        "update gpu_fleet set power_watts_avg = -1 where t0 < (select min(t0) + interval '2 hours' from gpu_fleet)",
+    )
+    .execute(&fixture.pool)
+    .await
+    .expect("wrong where they are due");
+    near(&fixture.store.fleet_series(&query).await.expect("answers"), &packed);
+    fixture.store.compact(NOON_MS + 13 * HOUR_MS).await.expect("compacts");
+    assert_eq!(fixture.count("fleet_due").await, 0);
+    near(&fixture.store.fleet_series(&query).await.expect("answers"), &packed);
+
+    // What comes late is in the fleet's line at once, and after it is merged.
+    let late = samples(other, 2, NOON_MS + 2 * HOUR_MS + 5_000, vec![gpu_row("GPU-0", 70_000.0)]);
+    fixture.store.flush(&[late], NOW_MS).await.expect("flushes");
+    for compacted in [false, true] {
+        let series = fixture.store.fleet_series(&query).await.expect("answers");
+        assert_eq!(series.series[0].max[8], Some(70_000.0), "compacted: {compacted}");
+        fixture.store.compact(NOON_MS + 13 * HOUR_MS).await.expect("compacts");
+    }
 }
 
 #[tokio::test]

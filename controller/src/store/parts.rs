@@ -1,0 +1,167 @@
+//! Averages in the making: what the rows of [`super::pieces`] add to each bucket of a chart.
+
+use super::arrays::{Elements, elements};
+use super::grid::{Grid, Source};
+use super::pieces::{BUCKET, CHUNK, COVERED, FIRST, GROUP, LENGTH, PARTS, SKIPPED, STEP};
+use super::series::Line;
+use super::{StoreError, doing};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use std::collections::HashMap;
+
+/// One metric in one bucket.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    sum: f64,
+    weight: f64,
+    ends: Option<(f64, f64)>,
+}
+
+impl Part {
+    fn add(&mut self, avg: f64, weight: f64, min: f64, max: f64) {
+        self.sum += avg * weight;
+        self.weight += weight;
+        self.ends = Some(self.ends.map_or((min, max), |(least, most)| (least.min(min), most.max(max))));
+    }
+
+    fn avg(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+/// One entity, or the fleet: a part for each metric and bucket.
+#[derive(Debug)]
+struct Group {
+    parts: Vec<Part>,
+    /// Buckets that any row fell into, whatever it said.
+    seen: Vec<bool>,
+}
+
+/// All that was read so far.
+#[derive(Debug)]
+pub struct Parts {
+    grid: Grid,
+    metrics: usize,
+    interval_s: f64,
+    groups: HashMap<i32, Group>,
+    /// Pairs of a group and a bucket.
+    points: usize,
+}
+
+impl Parts {
+    pub fn new(grid: Grid, metrics: usize, interval_s: f64) -> Self {
+        Self { grid, metrics, interval_s, groups: HashMap::new(), points: 0 }
+    }
+
+    pub fn points(&self) -> usize {
+        self.points
+    }
+
+    /// Takes in a row of [`super::pieces::pieces`].
+    pub fn add(&mut self, row: &PgRow) -> Result<(), StoreError> {
+        let group: i32 = row.get(GROUP);
+        match row.get::<Option<i32>, _>(BUCKET) {
+            Some(bucket) => self.add_bucket(group, bucket, &row.get::<Vec<Option<f64>>, _>(PARTS)),
+            None => self.add_chunk(group, row)?,
+        }
+        Ok(())
+    }
+
+    /// Sum, weight, least and greatest of each metric.
+    fn add_bucket(&mut self, group: i32, bucket: i32, parts: &[Option<f64>]) {
+        let Some(bucket) = usize::try_from(bucket).ok().filter(|bucket| *bucket < self.grid.buckets) else { return };
+        let buckets = self.grid.buckets;
+        let group = self.group(group, &[bucket]);
+        for (metric, part) in parts.chunks_exact(4).enumerate() {
+            if let [Some(sum), Some(weight), Some(min), Some(max)] = part
+                && let Some(target) = group.parts.get_mut(metric * buckets + bucket)
+                && *weight > 0.0
+            {
+                target.add(sum / weight, *weight, *min, *max);
+            }
+        }
+    }
+
+    fn add_chunk(&mut self, group: i32, row: &PgRow) -> Result<(), StoreError> {
+        let places = self.places(row)?;
+        if places.iter().all(|place| *place >= self.grid.buckets) {
+            return Ok(());
+        }
+        let raw = row.try_get_raw(COVERED).map_err(doing("reading a series"))?;
+        let (is_raw, minutes) = (sqlx::ValueRef::is_null(&raw), self.grid.source == Source::Minutes);
+        let (metrics, buckets, width) = (self.metrics, self.grid.buckets, if minutes { 4 } else { 1 });
+        let weight = if minutes { self.interval_s } else { 1.0 };
+        let group = self.group(group, &places);
+        for (metric, parts) in group.parts.chunks_exact_mut(buckets).enumerate().take(metrics) {
+            let column = CHUNK + metric * width;
+            if is_raw {
+                let Some(values) = elements(row, column)? else { continue };
+                add_values(parts, &places, values, weight);
+            } else {
+                let ends = [elements(row, column + 1)?, elements(row, column + 2)?, elements(row, column + 3)?];
+                let (Some(covered), [Some(avg), Some(min), Some(max)]) = (elements(row, COVERED)?, ends) else {
+                    continue;
+                };
+                add_minutes(parts, &places, covered, avg.zip(min.zip(max)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bucket of each value of a chunk; beyond the last for those outside the chart.
+    fn places(&self, row: &PgRow) -> Result<Vec<usize>, StoreError> {
+        let (first_ms, step_ms, length): (i64, i32, i32) = (row.get(FIRST), row.get(STEP), row.get(LENGTH));
+        let mut skipped = elements(row, SKIPPED)?;
+        let place = |number: i64| {
+            let skipped = skipped.as_mut().and_then(Iterator::next).flatten().unwrap_or(0.0) as i64;
+            let at_ms = first_ms + (number + skipped) * i64::from(step_ms) - self.grid.from_ms;
+            usize::try_from(at_ms.div_euclid(self.grid.step_ms)).unwrap_or(usize::MAX)
+        };
+        Ok((0..i64::from(length)).map(place).collect())
+    }
+
+    fn group(&mut self, group: i32, places: &[usize]) -> &mut Group {
+        let buckets = self.grid.buckets;
+        let empty = || Group { parts: vec![Part::default(); self.metrics * buckets], seen: vec![false; buckets] };
+        let group = self.groups.entry(group).or_insert_with(empty);
+        for place in places {
+            if let Some(seen) = group.seen.get_mut(*place).filter(|seen| !**seen) {
+                *seen = true;
+                self.points += 1;
+            }
+        }
+        group
+    }
+
+    /// The lines of a group; none of one without rows.
+    pub fn lines(&self, group: i32, key: &str, metrics: &[&'static str]) -> Vec<Line> {
+        let Some(group) = self.groups.get(&group) else { return Vec::new() };
+        let line = |(metric, parts): (&&'static str, &[Part])| Line {
+            key: key.to_owned(),
+            metric,
+            avg: parts.iter().map(Part::avg).collect(),
+            min: parts.iter().map(|part| part.ends.map(|(least, _)| least)).collect(),
+            max: parts.iter().map(|part| part.ends.map(|(_, most)| most)).collect(),
+        };
+        metrics.iter().zip(group.parts.chunks_exact(self.grid.buckets)).map(line).collect()
+    }
+}
+
+fn add_values(parts: &mut [Part], places: &[usize], values: Elements<'_>, weight: f64) {
+    for (place, value) in places.iter().zip(values) {
+        if let (Some(part), Some(value)) = (parts.get_mut(*place), value) {
+            part.add(value, weight, value, value);
+        }
+    }
+}
+
+type Ends = (Option<f64>, (Option<f64>, Option<f64>));
+
+fn add_minutes(parts: &mut [Part], places: &[usize], covered: Elements<'_>, minutes: impl Iterator<Item = Ends>) {
+    for ((place, covered), minute) in places.iter().zip(covered).zip(minutes) {
+        let (Some(part), Some(covered)) = (parts.get_mut(*place), covered) else { continue };
+        if let (Some(avg), (Some(min), Some(max))) = minute {
+            part.add(avg, covered, min, max);
+        }
+    }
+}
