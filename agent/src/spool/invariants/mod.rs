@@ -1,6 +1,6 @@
 //! The invariants of the module's head, on a disk that tears, flips, fills and dies.
 //!
-//! - `kept`: what a kill, a power cut and damage cost (1 to 4).
+//! - `kept`: what a kill, a power cut and damage cost (1 to 4). `power`: how much a cut costs (3).
 //! - `room`: what goes when the bound needs its room (5).
 //! - `settled`: what the controller says it has, and of which host the folder is (1, 6, 7).
 //! - `disk_trouble`: disks that refuse or hang (8). `in_use`: folders of another process (9).
@@ -8,6 +8,7 @@
 mod disk_trouble;
 mod in_use;
 mod kept;
+mod power;
 mod room;
 mod settled;
 
