@@ -3,7 +3,7 @@
 use crate::again;
 use crate::verdict::Verdict;
 use crate::world::World;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,8 @@ impl Report {
             );
         }
         let again = || format!("the same faults again: {}", self.again);
-        self.hosts.iter().try_for_each(|(name, host)| host.check(name)).with_context(again)?;
+        let wrong: Vec<_> = self.hosts.iter().filter_map(|(name, host)| host.check(name).err()).collect();
+        ensure!(wrong.is_empty(), "{wrong:#?}\n{}", again());
         let never = self.never();
         ensure!(never.is_empty(), "never hit: {never:?}; {}", again());
         println!("nothing lost, nothing twice; {}", again());

@@ -4,6 +4,7 @@ use crate::points;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -82,10 +83,13 @@ impl World {
 
     fn set_clocks(&self) -> Result<()> {
         let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
-        // In place: the processes have these files open.
-        fs::write(self.folder.join("clock"), ahead_ms.to_le_bytes())?;
         let wrong_ms = ahead_ms + self.wrong_ms.load(Ordering::Relaxed);
-        Ok(fs::write(self.folder.join("wrong-clock"), wrong_ms.to_le_bytes())?)
+        for (name, ms) in [("clock", ahead_ms), ("wrong-clock", wrong_ms)] {
+            // In place and at once: the processes have these files open, and an empty one is the real time.
+            let file = fs::File::options().write(true).create(true).truncate(false).open(self.folder.join(name))?;
+            file.write_all_at(&ms.to_le_bytes(), 0)?;
+        }
+        Ok(())
     }
 
     /// A kill from outside.
