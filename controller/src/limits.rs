@@ -313,9 +313,10 @@ pub const DOCUMENT_BYTES_PER_HOST: usize = 16 * 1024 * 1024;
 /// Values taken just now: 2,000 rows a second have some 25,000; and ten seconds' worth at once.
 pub const LIVE_VALUES_PER_SECOND: u32 = 50_000;
 pub const LIVE_VALUES_BURST: u32 = 500_000;
-/// Values of the past: a day of 8 GPUs and 25 containers at 5 s in a minute or two.
-pub const REPLAY_VALUES_PER_SECOND: u32 = 200_000;
-pub const REPLAY_VALUES_BURST: u32 = 2_000_000;
+/// Values of the past: a day of 8 GPUs and 25 containers at 5 s in two minutes, which leaves two cores time for the
+/// present.
+pub const REPLAY_VALUES_PER_SECOND: u32 = 100_000;
+pub const REPLAY_VALUES_BURST: u32 = 500_000;
 /// Bytes of events and documents: a container that dies every 2 s with its last lines makes 4 KiB a second; at
 /// once, the inventory of the largest host and a night of events.
 pub const FACT_BYTES_PER_SECOND: u32 = 64 * 1024;
