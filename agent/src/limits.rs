@@ -86,7 +86,7 @@ pub const SPOOL_OPEN_WAIT: Duration = Duration::from_secs(5);
 /// a backup of that age still gets what it lacks.
 pub const SPOOL_CACHE: Duration = Duration::from_secs(24 * 3_600);
 
-/// How often what was acknowledged is written down, if it changed.
+/// How often what was acknowledged is written down, if it changed and no segment was ended meanwhile.
 pub const SPOOL_CURSOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Bytes of the spool's folder that may be configured: below, a segment is no small part of it.

@@ -1,4 +1,4 @@
-//! What the controller has acknowledged, written down now and then.
+//! What the controller has acknowledged, written down after each welcome, with each new segment, and now and then.
 //!
 //! Only a hint: which segments are cache, before the first welcome says so. Lost or damaged, batches
 //! are sent again, and the controller's ledger drops them.

@@ -102,6 +102,8 @@ struct State {
     next: u64,
     /// All below are on disk, or will not be.
     written: u64,
+    /// A welcome said what the controller has, and the cursor does not say so yet.
+    settled: bool,
     /// Since when the writer has not come on, while there is something to write.
     waiting_since: Option<Instant>,
     /// What earlier starts left was read, or cannot be.
@@ -125,7 +127,16 @@ impl Spool {
 
     fn new(index: Index, bounds: Bounds, disk: Option<Arc<dyn Disk>>, inline: Option<Mutex<Writer>>) -> Self {
         let memory = Memory::default();
-        let state = State { index, memory, next: 1, written: 1, waiting_since: None, is_read: false, stopping: false };
+        let state = State {
+            index,
+            memory,
+            next: 1,
+            written: 1,
+            settled: false,
+            waiting_since: None,
+            is_read: false,
+            stopping: false,
+        };
         Self(Arc::new(Inner {
             bounds,
             disk,

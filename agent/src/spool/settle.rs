@@ -70,6 +70,8 @@ impl Spool {
             }
             state.index.settle(ordinal, recovery::set(intervals), &held);
         }
+        state.settled = true;
+        self.0.work.notify_all();
     }
 
     /// Whether the controller has everything, and has been told of what it will never have.

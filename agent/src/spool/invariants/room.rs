@@ -58,6 +58,37 @@ fn acknowledged_segments_go_before_any_that_the_controller_lacks() {
 }
 
 #[test]
+fn a_start_before_any_welcome_knows_what_is_cache() {
+    let disk = SimDisk::default();
+    let bounds = Bounds { disk_bytes: 6_000, segment_bytes: 1_000, memory_bytes: 1024 * 1024 };
+    let first = open_with(&disk, bounds);
+    let lacking = (1, 10);
+    for tick in 0..200 {
+        first.push(samples(tick));
+        let seq = *first.head().borrow() - 1;
+        if seq > lacking.1 {
+            first.acked(first.epoch(), seq, seq);
+        }
+    }
+    let second = {
+        // Killed, and once more within a minute: nothing is said at the end.
+        let second = open_with(&disk, bounds);
+        (0..60).for_each(|tick| second.push(samples(tick)));
+        assert_eq!(second.evicted_batches(), 0);
+        second.settle(&[(first.epoch(), vec![(lacking.1 + 1, 200)])]);
+        second.push(samples(1));
+        second.epoch()
+    };
+    let third = open_with(&disk, bounds);
+    (0..60).for_each(|tick| third.push(samples(tick)));
+    assert_eq!(third.evicted_batches(), 0);
+    let lacked: Vec<u64> =
+        sent(&third).into_keys().filter(|(epoch, _)| *epoch == first.epoch()).map(|(_, seq)| seq).collect();
+    assert_eq!(lacked, (lacking.0..=lacking.1).collect::<Vec<_>>());
+    assert!(sent(&third).contains_key(&(second, 1)));
+}
+
+#[test]
 fn a_full_disk_first_takes_back_what_is_only_cache() {
     for is_quota in [false, true] {
         let disk = SimDisk::default();

@@ -95,6 +95,8 @@ impl Writer {
         let mut state = spool.lock();
         let Some(segment) = state.index.segments.get_mut(&open.number) else { return Ok(()) };
         segment.sealed = true;
+        // What is cache is known to a start that comes before the next welcome, but for the last segment.
+        self.cursor_due = None;
         let name = segment.name.to_string();
         let is_empty = segment.seqs.is_empty();
         if is_empty {

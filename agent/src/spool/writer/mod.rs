@@ -170,11 +170,17 @@ impl Writer {
     }
 
     fn save_cursor(&mut self, spool: &Spool, now: Instant) {
-        if self.retry_at.is_some() || self.cursor_due.is_some_and(|due| now < due) {
+        if self.retry_at.is_some() {
             return;
         }
+        let mut state = spool.lock();
+        let settled = std::mem::take(&mut state.settled);
+        if !settled && self.cursor_due.is_some_and(|due| now < due) {
+            return;
+        }
+        let bytes = cursor::encode(&state.index);
+        drop(state);
         self.cursor_due = Some(now + SPOOL_CURSOR_EVERY);
-        let bytes = cursor::encode(&spool.lock().index);
         self.note(bytes);
     }
 

@@ -36,7 +36,7 @@ pub struct Host {
 fn bounds(allowed: Allowed) -> &'static str {
     match allowed {
         // Segments are rolled and removed within seconds; what the controller lacks always fits.
-        Allowed::Killed => "98304:1024:1048576",
+        Allowed::Nothing => "98304:1024:1048576",
         // A few ticks.
         Allowed::Evicted => "8192:1024:65536",
         Allowed::NotOnDisk | Allowed::RefusedForTime => "16777216:16384:16777216",
@@ -70,7 +70,7 @@ impl Host {
         let mut points = Rounds::new(points::AGENT);
         world.run(self.name, || {
             match self.allowed {
-                Allowed::Killed => self.die(world, &mut random, &mut points)?,
+                Allowed::Nothing => self.die(world, &mut random, &mut points)?,
                 Allowed::NotOnDisk => self.fill(world, &mut random)?,
                 Allowed::RefusedForTime => self.step(world, &mut random)?,
                 Allowed::Evicted => self.part(world, &mut random),
@@ -137,7 +137,7 @@ impl Host {
         self.relay.counters.cut.store(false, Ordering::Relaxed);
         self.relay.counters.half_open.store(false, Ordering::Relaxed);
         match self.allowed {
-            Allowed::Killed => {
+            Allowed::Nothing => {
                 self.agent.process()?.kill()?;
                 self.taken.harvest()?;
                 self.agent.start()

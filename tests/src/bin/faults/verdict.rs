@@ -15,9 +15,8 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(150);
 /// What may become of a host's batches other than being stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
-    /// Until the controller has said what it has, starts that follow each other within seconds do not know what is
-    /// cache. What the small bound then forces out of it and the controller lacked is gone, and counted.
-    Killed,
+    /// Nothing: every row is there, and nothing was refused.
+    Nothing,
     /// Batches that never reached its full disk are stored as well.
     NotOnDisk,
     /// Ticks that its wrong clock put far into the future are refused, and counted.
@@ -134,9 +133,9 @@ impl Verdict {
     fn account(&mut self, allowed: Allowed) {
         let counted = |reason: &str| self.refused.get(reason).copied().unwrap_or(0);
         let counted = match allowed {
-            Allowed::NotOnDisk => 0,
+            Allowed::Nothing | Allowed::NotOnDisk => 0,
             Allowed::RefusedForTime => counted("time"),
-            Allowed::Killed | Allowed::Evicted => counted("evicted"),
+            Allowed::Evicted => counted("evicted"),
         };
         // Rate: held back, and stored all the same.
         let all: i64 = self.refused.iter().filter(|(reason, _)| *reason != "rate").map(|(_, batches)| batches).sum();
