@@ -76,7 +76,9 @@ async fn a_page_is_served_encrypted_and_ends_in_order() {
 #[tokio::test]
 async fn faults_of_the_certificate_and_the_port_are_named() {
     let (files, _) = Files::new("faults");
-    let fault = async |certificate, key| Web::bind(files.settings(certificate, key)).await.unwrap_err().to_string();
+    // As the start says them, with the setting at fault.
+    let said = |error: WebError| format!("{}: {error}", error.setting());
+    let fault = async |certificate, key| said(Web::bind(files.settings(certificate, key)).await.unwrap_err());
     let missing = fault("none.pem", "key.pem").await;
     assert!(missing.contains("web_tls") && missing.contains("none.pem"), "{missing}");
     let no_key = fault("cert.pem", "cert.pem").await;
@@ -91,6 +93,6 @@ async fn faults_of_the_certificate_and_the_port_are_named() {
     assert!(empty.contains("empty.pem"), "{empty}");
     let taken = Web::bind(files.settings("cert.pem", "key.pem")).await.unwrap();
     let settings = WebSettings { listen: taken.address().unwrap(), ..files.settings("cert.pem", "key.pem") };
-    let taken = Web::bind(settings).await.unwrap_err().to_string();
-    assert!(taken.contains("cannot be opened") && taken.contains("another port"), "{taken}");
+    let taken = said(Web::bind(settings).await.unwrap_err());
+    assert!(["web_listen", "cannot be opened", "another port"].iter().all(|words| taken.contains(words)), "{taken}");
 }
