@@ -50,7 +50,7 @@ struct Share {
     /// Batches that came and are not stored: their rows, and when they came.
     held: BTreeMap<(Uuid, u64), (u64, Instant)>,
     held_rows: u64,
-    /// When it last asked, got or used credit.
+    /// When it last began to ask, got or used credit.
     active: Instant,
     news: Arc<Notify>,
 }
@@ -82,8 +82,11 @@ impl Account {
         let now = Instant::now();
         if batches > 0 {
             let share = pool.shares.entry(self.number).or_insert_with(|| Share::new(&self.news, now));
-            share.wants = true;
-            share.active = now;
+            if !share.wants {
+                share.wants = true;
+                // To ask on is not to use what is there.
+                share.active = now;
+            }
         } else if let Some(share) = pool.shares.get_mut(&self.number) {
             share.wants = false;
             share.granted = 0;

@@ -111,3 +111,18 @@ async fn whoever_goes_or_leaves_credit_unused_gives_it_back() {
     idle.asks(9);
     assert_eq!(granted(&idle).await, HISTORY_ROWS, "what is not needed any more comes back at once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_on_and_sends_nothing_keeps_no_credit() {
+    let credits = Credits::default();
+    let (idle, other) = (credits.account(), credits.account());
+    idle.asks(9);
+    assert_eq!(granted(&idle).await, HISTORY_ROWS);
+    other.asks(9);
+    let since = Instant::now();
+    while since.elapsed() <= CREDIT_UNUSED + CREDIT_LOOK {
+        idle.asks(9);
+        tokio::time::advance(CREDIT_LOOK).await;
+    }
+    assert_eq!(granted(&other).await, HISTORY_ROWS);
+}
