@@ -4,7 +4,7 @@
 //! the room halves while batches take [`HISTORY_SLOW`] from their coming to their ack, and grows again when they
 //! do not. Whoever asks gets an equal part of it, in turn.
 //!
-//! Invariants: granted and held rows are within the room, but for what came without credit; an account that is
+//! Invariants: granted and held rows are within the room, but for what came without credit, or late; an account that is
 //! dropped gives its part back.
 
 use super::Stored;
@@ -47,6 +47,8 @@ struct Share {
     granted: i64,
     /// Rows granted and not said yet.
     unsaid: u64,
+    /// Rows that went to others because they were not used; they may still come.
+    lapsed: u64,
     /// Batches that came and are not stored: their rows, and when they came.
     held: BTreeMap<(Uuid, u64), (u64, Instant)>,
     held_rows: u64,
@@ -91,6 +93,7 @@ impl Account {
             share.wants = false;
             share.granted = 0;
             share.unsaid = 0;
+            share.lapsed = 0;
         }
         pool.deal(now);
     }
@@ -100,7 +103,11 @@ impl Account {
         let mut pool = self.credits.lock();
         let Some(share) = pool.shares.get_mut(&self.number) else { return };
         let (rows, now) = (history_rows(rows), Instant::now());
-        share.granted = share.granted.saturating_sub_unsigned(rows);
+        // Whose credit lapsed says nothing until its history shrinks, and that it does now.
+        share.wants |= share.lapsed > 0;
+        let late = rows.min(share.lapsed);
+        share.lapsed -= late;
+        share.granted = share.granted.saturating_sub_unsigned(rows - late);
         share.active = now;
         let before = share.held.insert((epoch, seq), (rows, now)).map_or(0, |(rows, _)| rows);
         share.held_rows = share.held_rows + rows - before;
@@ -163,6 +170,7 @@ impl Share {
             wants: true,
             granted: 0,
             unsaid: 0,
+            lapsed: 0,
             held: BTreeMap::new(),
             held_rows: 0,
             active: now,
@@ -190,11 +198,12 @@ impl Pool {
 
     /// Grants what there is room for, beginning with whoever comes after the last one.
     fn deal(&mut self, now: Instant) {
-        self.shares.retain(|_, share| share.wants || !share.held.is_empty());
+        self.shares.retain(|_, share| share.wants || share.lapsed > 0 || !share.held.is_empty());
         for share in self.shares.values_mut() {
             if share.granted > 0 && now.saturating_duration_since(share.active) >= CREDIT_UNUSED {
-                // It may still come; until it asks again, others are served.
-                (share.granted, share.unsaid, share.wants) = (0, 0, false);
+                // Until it sends or asks again, others are served.
+                share.lapsed = share.lapsed.saturating_add_signed(share.granted);
+                (share.granted, share.wants) = (0, false);
             }
         }
         let asking = self.shares.values().filter(|share| share.wants).count() as u64;

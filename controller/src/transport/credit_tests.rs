@@ -113,6 +113,29 @@ async fn whoever_goes_or_leaves_credit_unused_gives_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_sends_again_after_a_silence_gets_credit_without_asking() {
+    let credits = Credits::default();
+    let account = credits.account();
+    account.asks(9);
+    assert_eq!(granted(&account).await, HISTORY_ROWS);
+    tokio::time::advance(CREDIT_UNUSED + CREDIT_LOOK).await;
+    assert_eq!((granted(&account).await, out(&credits)), (0, 0), "it is free for others");
+    let last = came(&account, 1, HISTORY_ROWS);
+    assert_eq!((granted(&account).await, out(&credits)), (0, HISTORY_ROWS));
+    stored(&account, 1, last);
+    assert_eq!(granted(&account).await, HISTORY_ROWS);
+    assert_eq!((granted(&account).await, out(&credits)), (0, HISTORY_ROWS), "what came late is no debt");
+
+    tokio::time::advance(CREDIT_UNUSED + CREDIT_LOOK).await;
+    assert_eq!(granted(&account).await, 0);
+    account.asks(0);
+    let first = last + 1;
+    let last = came(&account, first, HISTORY_ROWS);
+    stored(&account, first, last);
+    assert_eq!((granted(&account).await, out(&credits)), (0, 0), "it has no more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_asks_on_and_sends_nothing_keeps_no_credit() {
     let credits = Credits::default();
     let (idle, other) = (credits.account(), credits.account());
