@@ -41,6 +41,7 @@ export function ChartPanel(props) {
   const latest = useRef(props);
   latest.current = props;
   const heat = isHeat(props);
+  const full = useSignal(/** @type {number | null} */ (null));
   const shape = props.lines.map((line) => `${line.id} ${line.label} ${line.column}`).join("|");
   const theme = useThemeName();
   useEffect(() => {
@@ -53,6 +54,9 @@ export function ChartPanel(props) {
       most: props.most ?? Number.POSITIVE_INFINITY,
       steps: props.steps ?? "decimal",
       heat,
+      onHeat: (top) => {
+        full.value = top;
+      },
       onZoom: zoomTo,
       onReset: goLive,
       onCursor: (_, timeMs) => {
@@ -75,7 +79,7 @@ export function ChartPanel(props) {
     aria-label=${`${props.title}, ${spanWords()}. Arrow keys move the cursor.`}
     onKeyDown=${(/** @type {KeyboardEvent} */ event) => keyMoved(event, chart.current, latest.current)}>
     <figcaption>
-      <h3>${props.title}${heat && html` <span class="heat-key">fuller is more</span>`}</h3>
+      <h3>${props.title}${heat && full.value !== null && html` <span class="heat-key">faint to full: 0 to ${props.format(full.value)}</span>`}</h3>
       <button type="button" class="link-button" aria-expanded=${tableOpen.value} onClick=${() => {
         tableOpen.value = !tableOpen.value;
       }}>${h(Icon, { name: "table-2" })}Table<span class="hidden"> of ${props.title}</span></button>

@@ -26,6 +26,7 @@ import { indexAt } from "./series.js";
  * @property {number} most what cannot be exceeded: the scale ends there at most
  * @property {"binary" | "decimal"} steps how the scale is divided
  * @property {boolean} heat a row of colour for each line, in place of lines over each other
+ * @property {(top: number) => void} onHeat what is as full as colour can be
  * @property {(fromMs: number, toMs: number) => void} onZoom
  * @property {() => void} onReset
  * @property {(index: number | null, timeMs: number | null) => void} onCursor
@@ -226,8 +227,13 @@ export class TimeChart {
   }
 
   drawBelow() {
-    if (!this.options.heat) drawBands(this.plot, this.paintedBands());
-    else if (this.plot.data[0].length) drawHeat(this.plot, this.heatTop(), this.paint.heat, devicePixelRatio);
+    if (!this.options.heat) {
+      drawBands(this.plot, this.paintedBands());
+    } else if (this.plot.data[0].length) {
+      const top = this.heatTop();
+      drawHeat(this.plot, top, this.paint.heat, devicePixelRatio);
+      this.options.onHeat(top);
+    }
   }
 
   /** What is as full as colour can be. */

@@ -122,8 +122,15 @@ function gpuPanels(view) {
       format: bytes,
       top: largest(view, "memory_total_bytes"),
       steps: "binary",
+      heat: true,
     },
-    { title: "GPU temperature", kind: "gpu", lines: gpuLines(view, "temperature_celsius"), format: celsius },
+    {
+      title: "GPU temperature",
+      kind: "gpu",
+      lines: gpuLines(view, "temperature_celsius"),
+      format: celsius,
+      heat: true,
+    },
     { title: "GPU power", kind: "gpu", lines: gpuLines(view, "power_watts"), format: watts, heat: true },
   ];
 }
