@@ -20,14 +20,15 @@ main() {
     die "there is no identity of a controller to read in $state_dir/ca; STATE_DIR= names the controller's state_dir, and $(whose_state) may read it"
   # The key of the certificate authority comes along: whoever has it can pose as the controller.
   umask 077
-  partial=$target.partial
-  rm -rf "$partial"
-  mkdir -p "$partial/ca"
+  mkdir -p "$(dirname "$target")"
+  # A name of its own: another run cannot write into it, nor can somebody who guesses it.
+  partial=$(mktemp -d "$target.XXXXXX")
   trap 'rm -rf "$partial"' EXIT
+  mkdir "$partial/ca"
   cp "$state_dir/ca/ca.pem" "$state_dir/ca/ca-key.pem" "$partial/ca/"
   if [ -n "$database_url" ]; then dump_database; else copy_cluster; fi
   sync --file-system "$partial"
-  mv "$partial" "$target"
+  mv -T "$partial" "$target" || die "$target was made meanwhile; name a folder that is not there"
   trap - EXIT
   say "Backed up to $target ($(du -sh "$target" | cut -f1)). It holds the controller's private key: keep it as one."
 }

@@ -18,6 +18,7 @@ main() {
   backup=$(cd "$OLDPWD" && realpath -m -- "$1")
   check_backup
   check_state
+  hold_state
   if [ -n "$database_url" ]; then restore_database; else restore_cluster; fi
   # Of `make up`: its key may be younger than the backup, and the next start enrols it anew. The spool stays.
   [ -n "${STATE_DIR:-}" ] || rm -f "${state_dir%/controller}/agent/identity.json"
@@ -38,24 +39,38 @@ check_backup() {
   fi
 }
 
-# The folder is ours, no controller uses it, and it has no other identity. From here on none can start.
+# The folder is ours, and it has no other identity.
 check_state() {
-  mkdir -p "$state_dir/postgres"
-  [ -O "$state_dir" ] || die "$state_dir belongs to $(whose_state), and so must what is restored: run this as $(whose_state)$UNCHANGED"
-  exec 8>>"$state_dir/postgres/lock"
-  flock --nonblock 8 ||
-    die "a controller (process $(cat "$state_dir/postgres/lock")) uses $state_dir: stop it first$UNCHANGED"
+  [ ! -e "$state_dir" ] || [ -O "$state_dir" ] ||
+    die "$state_dir belongs to $(whose_state), and so must what is restored: run this as $(whose_state)$UNCHANGED"
   [ ! -e "$state_dir/ca/ca.pem" ] || cmp -s "$state_dir/ca/ca-key.pem" "$backup/ca/ca-key.pem" ||
     die "$state_dir/ca holds another controller's identity: move it away first$UNCHANGED"
 }
 
+# No controller uses the folder, and from here on none can start. What is made for that goes again with a refusal.
+hold_state() {
+  local lock=$state_dir/postgres/lock
+  made='' new=''
+  trap 'rm -rf ${new:+"$new"} ${made:+"$made"}' EXIT
+  if [ ! -e "$lock" ]; then
+    made=$lock
+    while [ ! -e "$(dirname "$made")" ]; do made=$(dirname "$made"); done
+    mkdir -p "$state_dir/postgres"
+  fi
+  exec 8>>"$lock"
+  flock --nonblock 8 || {
+    # It is the other's now.
+    made=''
+    die "a controller (process $(cat "$lock")) uses $state_dir: stop it first$UNCHANGED"
+  }
+}
+
 # Unpacked beside, verified file by file, then named: a half restored cluster is never used.
 restore_cluster() {
-  local data=$state_dir/postgres/data new=$state_dir/postgres/data.restored
+  local data=$state_dir/postgres/data
   [ ! -e "$data" ] || die "$data holds data already: move it away first (mv $data $data.before)$UNCHANGED"
+  new=$data.restored
   rm -rf "$new"
-  # shellcheck disable=SC2064 # as it is now
-  trap "rm -rf '$new'" EXIT
   mkdir -m 700 "$new"
   unpack base "$new"
   unpack pg_wal "$new/pg_wal"
@@ -66,7 +81,6 @@ restore_cluster() {
   sync --file-system "$new"
   restore_identity
   mv "$new" "$data"
-  trap - EXIT
 }
 
 unpack() {
@@ -84,13 +98,16 @@ restore_database() {
   [ "$used" = 0 ] || die "a controller uses the database of DATABASE_URL: stop it first$UNCHANGED"
   tables=$("${sql[@]}" "select count(*) from pg_class where relnamespace = 'public'::regnamespace")
   [ "$tables" = 0 ] || die "the database of DATABASE_URL is not empty: restore into a new one (createdb)$UNCHANGED"
-  "$bin/pg_restore" --single-transaction --exit-on-error --no-owner --no-password --dbname="$database_url" "$backup/database.dump" ||
+  "$bin/pg_restore" --single-transaction --exit-on-error --no-owner --no-privileges --no-password \
+    --dbname="$database_url" "$backup/database.dump" ||
     die "$backup/database.dump could not be restored, as stands above, and is perhaps damaged or cut short$UNCHANGED"
   restore_identity
 }
 
 restore_identity() {
   local ca=$state_dir/ca
+  # From here on something is changed.
+  made=''
   [ ! -e "$ca/ca.pem" ] || return 0
   rm -rf "$ca.restored"
   install -d -m 700 "$ca.restored"
