@@ -2,7 +2,7 @@
 
 use crate::again;
 use crate::verdict::Verdict;
-use crate::world::World;
+use crate::world::{Goal, World};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub struct Report {
     again: String,
     seconds: u64,
     kills: u64,
+    /// As many at least were asked for.
+    wanted: u64,
     /// From outside, by victim.
     random_kills: BTreeMap<&'static str, u64>,
     /// Deaths at each point.
@@ -29,24 +31,38 @@ impl Report {
             again: again(world.seed, world.goal),
             seconds: world.elapsed().as_secs(),
             kills: world.total(),
+            wanted: match world.goal {
+                Goal::Kills(kills) => kills,
+                Goal::Lasting(_) => 0,
+            },
             random_kills: world.kills(),
             points: world.hits(),
             hosts: BTreeMap::new(),
         }
     }
 
-    fn never(&self) -> Vec<&String> {
-        self.points.iter().filter(|(_, hits)| **hits == 0).map(|(point, _)| point).collect()
+    /// All that is wrong.
+    fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<_> =
+            self.hosts.iter().filter_map(|(name, host)| host.check(name).err()).map(|error| error.to_string()).collect();
+        let never: Vec<_> = self.points.iter().filter(|(_, hits)| **hits == 0).map(|(point, _)| point).collect();
+        if !never.is_empty() {
+            faults.push(format!("never hit: {never:?}"));
+        }
+        if self.kills < self.wanted {
+            faults.push(format!("time ran out after {} kills of {}", self.kills, self.wanted));
+        }
+        faults
     }
 
     pub fn is_good(&self) -> bool {
-        self.never().is_empty() && self.hosts.iter().all(|(name, host)| host.check(name).is_ok())
+        self.faults().is_empty()
     }
 
     /// Writes and prints it.
     ///
     /// # Errors
-    /// Something was lost or doubled, or a point was never hit.
+    /// Something was lost or doubled, a point was never hit, or kills are lacking.
     pub fn conclude(&self) -> Result<()> {
         fs::write(folder()?.join("report.json"), serde_json::to_string_pretty(self)?)?;
         println!("{} kills in {} s (seed {}):", self.kills, self.seconds, self.seed);
@@ -58,12 +74,9 @@ impl Report {
                 host.ticks, host.starts, host.rows, host.packed_rows, host.events, host.missing, host.refused
             );
         }
-        let again = || format!("the same faults again: {}", self.again);
-        let wrong: Vec<_> = self.hosts.iter().filter_map(|(name, host)| host.check(name).err()).collect();
-        ensure!(wrong.is_empty(), "{wrong:#?}\n{}", again());
-        let never = self.never();
-        ensure!(never.is_empty(), "never hit: {never:?}; {}", again());
-        println!("nothing lost, nothing twice; {}", again());
+        let faults = self.faults();
+        ensure!(faults.is_empty(), "{faults:#?}\nthe same faults again: {}", self.again);
+        println!("nothing lost, nothing twice; the same faults again: {}", self.again);
         Ok(())
     }
 }
@@ -73,4 +86,20 @@ pub fn folder() -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/faults");
     fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_out_of_time_with_fewer_kills_than_asked_for_fails() {
+        let folder = std::env::temp_dir().join(format!("fl-report-{}", std::process::id()));
+        let faults = |goal| Report::new(&World::new(&folder, 7, goal).expect("a world")).faults().join("\n");
+        let (short, lasting) = (faults(Goal::Kills(2)), faults(Goal::Lasting(Duration::ZERO)));
+        fs::remove_dir_all(&folder).expect("removed");
+        assert!(short.contains("0 kills of 2"), "{short}");
+        assert!(!lasting.contains("kills of"), "{lasting}");
+    }
 }
