@@ -68,7 +68,9 @@ fn run(writer: &mut Writer, spool: &Spool) {
     loop {
         let wait = writer.turn(spool, Instant::now());
         let retrying = writer.is_waiting();
-        let idle = |state: &mut super::State| !state.stopping && (retrying || state.written >= state.next);
+        // While it waits to try the disk again, neither a batch nor a welcome is a reason to come back.
+        let busy = |state: &super::State| !retrying && (state.settled || state.written < state.next);
+        let idle = |state: &mut super::State| !state.stopping && !busy(state);
         let woken = spool.0.work.wait_timeout_while(spool.lock(), wait, idle);
         if woken.unwrap_or_else(PoisonError::into_inner).0.stopping {
             return writer.finish(spool, Instant::now());

@@ -1,14 +1,15 @@
 //! Numbers and epochs, what the controller says it has, and of which host the folder is.
 
 use super::{BOUNDS, open, open_as, segments, sent, told};
-use crate::spool::Spool;
 use crate::spool::disk::Disk;
-use crate::spool::format;
 use crate::spool::memory_tests::{all, numbers, samples};
 use crate::spool::sim_disk::{Faults, SimDisk};
+use crate::spool::{Spool, cursor, format};
 use fleetlight_protocol::uplink::Class;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 #[test]
@@ -47,6 +48,28 @@ fn a_controller_that_went_back_gets_what_it_lacks_from_the_cache() {
     let gone: u64 = told(&again).iter().map(|(_, first, last)| last - first + 1).sum();
     assert_eq!(held + gone, 30);
     assert!(gone > 0);
+}
+
+#[tokio::test]
+async fn what_a_welcome_says_is_noted_though_no_batch_follows() {
+    let disk = SimDisk::default();
+    let before = open(&disk);
+    (0..5).for_each(|tick| before.push(samples(tick)));
+    let (spool, thread) = Spool::open(Arc::new(disk.clone()), BOUNDS, "alpha").await.expect("threads");
+    let noted = || {
+        let expected = cursor::encode(&spool.lock().index);
+        // Far below the pause after which it is noted anyhow.
+        let until = Instant::now() + Duration::from_secs(20);
+        while disk.read(cursor::CURSOR, 0, usize::MAX).ok().as_ref() != Some(&expected) {
+            assert!(Instant::now() < until, "it is not noted");
+            std::thread::yield_now();
+        }
+        expected
+    };
+    let first = noted();
+    spool.settle(&[(before.epoch(), vec![(1, 3)])]);
+    assert_ne!(noted(), first);
+    thread.stop().await;
 }
 
 #[test]
