@@ -18,6 +18,10 @@ const HOUR_MS: i64 = 3_600_000;
 const TEN_YEARS_MS: i64 = 87_660 * HOUR_MS;
 /// What becomes of an agent that does not come to the point at which it is to die.
 const POINT_WITHIN: Duration = Duration::from_secs(5);
+/// By how much the wrong clock is wrong. Only the last is refused for sure.
+const WRONG_MS: [i64; 4] = [HOUR_MS, -HOUR_MS, -TEN_YEARS_MS, TEN_YEARS_MS];
+/// What an agent says of its full disk.
+const NO_SPACE: &str = "No space left on device";
 
 /// An agent, the wire to the controller, and what was taken.
 #[derive(Debug)]
@@ -67,12 +71,12 @@ impl Host {
     /// What happens to it, again and again.
     pub fn suffer(&mut self, world: &World) -> Result<()> {
         let mut random = Random::new(world.seed, self.allowed as u64);
-        let mut points = Rounds::new(points::AGENT);
+        let (mut points, mut steps) = (Rounds::new(points::AGENT), Rounds::new(&WRONG_MS));
         world.run(self.name, || {
             match self.allowed {
                 Allowed::Nothing => self.die(world, &mut random, &mut points)?,
                 Allowed::NotOnDisk => self.fill(world, &mut random)?,
-                Allowed::RefusedForTime => self.step(world, &mut random)?,
+                Allowed::RefusedForTime => self.step(world, &mut random, &mut steps)?,
                 Allowed::Evicted => self.part(world, &mut random),
             }
             self.taken.harvest()
@@ -106,8 +110,12 @@ impl Host {
     fn fill(&mut self, world: &World, random: &mut Random) -> Result<()> {
         let disk = self.disk.as_ref().context("no small disk")?;
         world.pass(random.ms(2_000, 4_000));
-        disk.fill()?;
-        world.pass(random.ms(3_000, 6_000));
+        let until = Instant::now() + random.ms(3_000, 6_000);
+        // What the agent gives back goes, too.
+        while Instant::now() < until && !world.is_over() {
+            disk.fill()?;
+            pause();
+        }
         disk.free()?;
         // A disk that refused is tried again after ten seconds.
         world.pass(random.ms(11_000, 14_000));
@@ -115,9 +123,8 @@ impl Host {
     }
 
     /// Its clock is wrong for a while.
-    fn step(&mut self, world: &World, random: &mut Random) -> Result<()> {
-        let wrong = [HOUR_MS, -HOUR_MS, TEN_YEARS_MS, -TEN_YEARS_MS];
-        world.set_wrong(wrong[random.within(0, 3) as usize])?;
+    fn step(&mut self, world: &World, random: &mut Random, steps: &mut Rounds<i64>) -> Result<()> {
+        world.set_wrong(steps.next(random))?;
         world.pass(random.ms(2_000, 4_000));
         world.set_wrong(0)?;
         world.pass(random.ms(2_000, 4_000));
@@ -130,6 +137,11 @@ impl Host {
         world.pass(random.ms(20_000, 30_000));
         self.relay.counters.cut.store(false, Ordering::Relaxed);
         world.pass(random.ms(8_000, 12_000));
+    }
+
+    /// Whether its agent has met the full disk, if one was to be met.
+    pub fn met_full_disk(&self) -> bool {
+        self.disk.is_none() || self.agent.log().contains(NO_SPACE)
     }
 
     /// All is well from now on.

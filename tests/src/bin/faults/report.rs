@@ -22,10 +22,12 @@ pub struct Report {
     /// Deaths at each point.
     points: BTreeMap<String, u64>,
     pub hosts: BTreeMap<&'static str, Verdict>,
+    /// Hosts that this run is without.
+    skipped: Vec<&'static str>,
 }
 
 impl Report {
-    pub fn new(world: &World) -> Self {
+    pub fn new(world: &World, skipped: Vec<&'static str>) -> Self {
         Self {
             seed: world.seed,
             again: again(world.seed, world.goal),
@@ -38,19 +40,27 @@ impl Report {
             random_kills: world.kills(),
             points: world.hits(),
             hosts: BTreeMap::new(),
+            skipped,
         }
     }
 
     /// All that is wrong.
     fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<_> =
-            self.hosts.iter().filter_map(|(name, host)| host.check(name).err()).map(|error| error.to_string()).collect();
+        let mut faults: Vec<_> = self
+            .hosts
+            .iter()
+            .filter_map(|(name, host)| host.check(name).err())
+            .map(|error| error.to_string())
+            .collect();
         let never: Vec<_> = self.points.iter().filter(|(_, hits)| **hits == 0).map(|(point, _)| point).collect();
         if !never.is_empty() {
             faults.push(format!("never hit: {never:?}"));
         }
         if self.kills < self.wanted {
             faults.push(format!("time ran out after {} kills of {}", self.kills, self.wanted));
+        }
+        if self.hosts.values().all(|host| host.packed_rows == 0) {
+            faults.push("no row was packed".to_owned());
         }
         faults
     }
@@ -74,6 +84,9 @@ impl Report {
                 host.ticks, host.starts, host.rows, host.packed_rows, host.events, host.missing, host.refused
             );
         }
+        if !self.skipped.is_empty() {
+            println!("without the hosts {:?}", self.skipped);
+        }
         let faults = self.faults();
         ensure!(faults.is_empty(), "{faults:#?}\nthe same faults again: {}", self.again);
         println!("nothing lost, nothing twice; the same faults again: {}", self.again);
@@ -96,7 +109,8 @@ mod tests {
     #[test]
     fn a_run_out_of_time_with_fewer_kills_than_asked_for_fails() {
         let folder = std::env::temp_dir().join(format!("fl-report-{}", std::process::id()));
-        let faults = |goal| Report::new(&World::new(&folder, 7, goal).expect("a world")).faults().join("\n");
+        let faults =
+            |goal| Report::new(&World::new(&folder, 7, goal).expect("a world"), Vec::new()).faults().join("\n");
         let (short, lasting) = (faults(Goal::Kills(2)), faults(Goal::Lasting(Duration::ZERO)));
         fs::remove_dir_all(&folder).expect("removed");
         assert!(short.contains("0 kills of 2"), "{short}");

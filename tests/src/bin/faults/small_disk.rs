@@ -21,9 +21,9 @@ impl SmallDisk {
         Ok(Self(place.to_owned()))
     }
 
-    /// Leaves no byte free.
+    /// Leaves no page free.
     pub fn fill(&self) -> Result<()> {
-        let mut ballast = fs::File::create(self.0.join("ballast"))?;
+        let mut ballast = fs::File::options().append(true).create(true).open(self.0.join("ballast"))?;
         loop {
             match ballast.write_all(&[1; 4_096]) {
                 Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
