@@ -17,6 +17,7 @@ use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,8 +58,15 @@ pub struct Taken {
 struct Links {
     spool: PathBuf,
     folder: PathBuf,
-    known: Mutex<HashSet<OsString>>,
+    known: Mutex<Known>,
     is_over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    names: HashSet<OsString>,
+    /// What could not be linked first, and why.
+    failed: Option<String>,
 }
 
 impl Links {
@@ -68,10 +76,16 @@ impl Links {
         // The agent has not made it yet.
         for entry in fs::read_dir(&self.spool).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if Path::new(&name).extension().is_some_and(|ending| ending == "seg") && !known.contains(&name) {
-                // Removed since it was listed, right after it was made: it was empty.
-                let _ = fs::hard_link(self.spool.join(&name), self.folder.join(&name));
-                known.insert(name);
+            if Path::new(&name).extension().is_some_and(|ending| ending == "seg") && !known.names.contains(&name) {
+                match fs::hard_link(self.spool.join(&name), self.folder.join(&name)) {
+                    // Removed since it was listed, right after it was made: it was empty.
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        known.failed.get_or_insert_with(|| format!("{}: {error}", name.display()));
+                    }
+                    _ => {
+                        known.names.insert(name);
+                    }
+                }
             }
         }
     }
@@ -103,6 +117,8 @@ impl Taken {
     /// cut a good record off would cut it from our link as well.
     pub fn harvest(&mut self) -> Result<()> {
         self.links.look();
+        let failed = self.links.known.lock().unwrap_or_else(PoisonError::into_inner).failed.clone();
+        ensure!(failed.is_none(), "what it took cannot be linked: {failed:?}");
         let files: Vec<_> = fs::read_dir(&self.links.folder)?.collect::<std::io::Result<_>>()?;
         for file in files {
             let name = file.file_name().to_string_lossy().into_owned();
@@ -155,5 +171,24 @@ fn as_kept(metric: &Metric, code: i64) -> f64 {
     match metric.column {
         Column::Real => f64::from(value as f32),
         Column::Int8 | Column::Int2 => value.round(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_cannot_be_linked_fails_the_run() {
+        let place = std::env::temp_dir().join(format!("fl-taken-{}", std::process::id()));
+        let (spool, folder) = (place.join("spool"), place.join("links"));
+        // Its name there is in use.
+        fs::create_dir_all(folder.join("1.seg")).expect("made");
+        fs::create_dir_all(&spool).expect("made");
+        fs::write(spool.join("1.seg"), []).expect("written");
+        let harvested = Taken::new(spool, folder).expect("watches").harvest();
+        fs::remove_dir_all(&place).expect("removed");
+        let said = harvested.expect_err("it was not linked").to_string();
+        assert!(said.contains("1.seg"), "{said}");
     }
 }
