@@ -2,7 +2,7 @@
 //! that were valid. From samples where they are kept, else from minutes, else from quarters.
 
 use super::grid::Source;
-use super::partitions::HOUR_MS;
+use super::partitions::{HOUR_MS, hour_of};
 use super::series::SeriesError;
 use super::tables::{self, HotTable};
 use super::tiers::{HALF_DAY_MS, MINUTE_MS, QUARTER_MS, Tier, late};
@@ -80,18 +80,18 @@ impl Store {
         at_ms: i64,
         source: Source,
     ) -> Result<Vec<(i32, i64, Row)>, StoreError> {
-        let only = host_id.map_or_else(String::new, |id| format!(" and e.host_id = {id}"));
-        let last = match source {
-            Source::Samples => samples(table, at_ms),
-            Source::Minutes => minutes(table, at_ms),
-            Source::Quarters => quarters(table, at_ms),
+        let (there, last) = match source {
+            Source::Samples => (of_samples(table, host_id, at_ms), samples(table, at_ms)),
+            Source::Minutes => (of_minutes(table, host_id, at_ms), minutes(table, at_ms)),
+            Source::Quarters => (of_quarters(table, host_id, at_ms), quarters(table, at_ms)),
         };
-        // A probe of an index for each entity: a scan would pass by all other moments of the hour or the day.
+        // A probe of an index for each entity: a scan would pass by all other moments of the hour or the day. `offset 0`
+        // keeps the keys a probe too: the planner knows nothing of how many are there, and might read all that ever were.
         let sql = format!(
-            "select e.host_id, at_ms, key, numbers from entities as e
+            "select e.host_id, at_ms, key, numbers from ({there}) as e (host_id, id)
              cross join lateral ({last} order by at_ms desc limit 1) as last
-             where kind = {}{only} order by e.id limit {}",
-            table.kind as i16,
+             cross join lateral (select key from entities where id = e.id offset 0) as named
+             order by e.id limit {}",
             MOMENT_ROWS + 1
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -126,6 +126,54 @@ impl Store {
             .map_err(doing("looking for a host's last tick"))?;
         Ok(tick.flatten())
     }
+}
+
+/// The host and the number of each entity that has rows in the partitions which hold these times. From one to the next by
+/// the index: what died before those partitions costs nothing, and its rows within them are not walked.
+fn there(parent: &str, time: &str, tier: Option<Tier>, host_id: Option<i32>, (since_ms, at_ms): (i64, i64)) -> String {
+    let of_host = host_id.map_or_else(|| "true".to_owned(), |id| format!("host_id = {id}"));
+    // Whole partitions: a bound within one would make each step pass by the rows outside it.
+    let range = tier.map_or_else(String::new, |tier| {
+        let from_ms = tier.begin(hour_of(since_ms)) * HOUR_MS;
+        let to_ms = (tier.begin(hour_of(at_ms)) + tier.hours()) * HOUR_MS;
+        format!(" and {time} >= time_of({from_ms}) and {time} < time_of({to_ms})")
+    });
+    let first = |after: &str| {
+        format!(
+            "(select host_id, entity_id from {parent} where {of_host}{range}{after} order by host_id, entity_id limit 1)"
+        )
+    };
+    format!(
+        "(with recursive step (host_id, id) as ({} union all
+            select next.* from step cross join lateral {} as next) select * from step)",
+        first(""),
+        first(" and (host_id, entity_id) > (step.host_id, step.id)")
+    )
+}
+
+fn of_samples(table: &HotTable, host_id: Option<i32>, at_ms: i64) -> String {
+    let since_ms = at_ms - LATEST_WINDOW.as_millis() as i64;
+    [
+        there(&table.name, "ts", Some(Tier::Hot), host_id, (since_ms, at_ms)),
+        there(&late(table), "ts", None, host_id, (since_ms, at_ms)),
+        there(&Tier::Packed.table(table), "t0", Some(Tier::Packed), host_id, (since_ms - HOUR_MS, at_ms)),
+    ]
+    .join(" union ")
+}
+
+fn of_minutes(table: &HotTable, host_id: Option<i32>, at_ms: i64) -> String {
+    let since_ms = at_ms - MINUTE_MS - LATEST_WINDOW.as_millis() as i64 - HALF_DAY_MS;
+    there(&Tier::Minute.table(table), "t0", Some(Tier::Minute), host_id, (since_ms, at_ms))
+}
+
+/// A partition is a month, and has an index by time.
+fn of_quarters(table: &HotTable, host_id: Option<i32>, at_ms: i64) -> String {
+    let (of_host, from_ms) =
+        (host_id.map_or_else(String::new, |id| format!(" and host_id = {id}")), at_ms - QUARTER_MS);
+    format!(
+        "select distinct host_id, entity_id from {} where t0 > time_of({from_ms}) and t0 <= time_of({at_ms}){of_host}",
+        Tier::Quarter.table(table)
+    )
 }
 
 /// `found` rows and documents, unless they are too many for one answer.

@@ -1,11 +1,13 @@
 //! Any past moment of the fleet: who was there, with which numbers, wherever they are by then.
 
 use crate::packing::HOUR_MS;
-use crate::{Agent, Fixture, NOW_MS, gpu_row};
+use crate::{Agent, Fixture, NOW_MS, gpu_row, host_row};
+use fleetlight_controller::store::Store;
 use fleetlight_controller::store::flush::Data;
 use fleetlight_controller::store::series::SeriesError;
-use fleetlight_protocol::samples::EntityKind;
+use fleetlight_protocol::samples::{ContainerSample, EntityKind, Sample};
 use sqlx::AssertSqlSafe;
+use std::time::{Duration, Instant};
 
 /// A line between two half days, so that both hours of a test are of one.
 const NOON_MS: i64 = NOW_MS - 21 * HOUR_MS;
@@ -103,4 +105,56 @@ async fn a_moment_of_more_than_an_answer_holds_is_refused() {
     let Err(SeriesError::Question(words)) = fixture.store.fleet_at(NOW_MS, NOW_MS).await else { panic!("refused") };
     assert!(words.contains("50000") && words.contains("kinds"), "{words}");
     assert_eq!(gpus(&fixture, NOW_MS).await.len(), 1, "asked apart, the others are told");
+}
+
+/// Rows and index entries of containers that were asked for since the database was made, as soon as they are counted.
+async fn probes(fixture: &Fixture) -> (i64, i64) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let seen: (i64, i64) = sqlx::query_as(
+            "select coalesce(sum(idx_scan), 0)::bigint, coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint
+             from pg_stat_all_tables where relname like 'container_%' or relname = 'entities'",
+        )
+        .fetch_one(&fixture.pool)
+        .await
+        .expect("counted");
+        let asking = fixture.count(
+            "pg_stat_activity where application_name = 'fleetlight-controller' and datname = current_database()",
+        );
+        if (asking.await == 0 && seen.1 > 0) || Instant::now() > deadline {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn entities_of_the_past_cost_a_moment_nothing() {
+    let fixture = Fixture::new().await;
+    let agent = Agent::new(fixture.host("alpha").await);
+    let rows = vec![host_row(1.0), ContainerSample { cpu_percent: Some(1.0), ..Default::default() }.row("here")];
+    fixture.flush(&[agent.batch(1, Data::Samples { tick_ms: NOW_MS, rows })]).await;
+    let many = format!(
+        "insert into entities (host_id, kind, key) select {}, 8, i::text from generate_series(1, 50000) as i",
+        agent.host_id
+    );
+    sqlx::raw_sql(AssertSqlSafe(many)).execute(&fixture.pool).await.expect("filled");
+    fixture.store.close().await;
+    for source in ["samples", "minutes", "quarters"] {
+        let asking = Store::connect(&fixture.url).await.expect("connects");
+        let days = match source {
+            "samples" => 0,
+            "minutes" => 20,
+            _ => 100,
+        };
+        let now_ms = NOW_MS + days * 24 * HOUR_MS;
+        let then = asking.kinds_at(&[EntityKind::Container], NOW_MS, now_ms).await.expect("answers");
+        assert_eq!(then.len(), usize::from(source == "samples"), "{source}");
+        let latest = asking.latest(agent.host_id).await.expect("answers").expect("samples");
+        assert_eq!(latest.rows.len(), 2, "the host and its container");
+        asking.close().await;
+    }
+    // A backend counts in the open when it ends.
+    let (scans, read) = probes(&fixture).await;
+    assert!(read > 0 && scans < 1_000 && read < 1_000, "{scans} look-ups and {read} rows for one container");
 }
