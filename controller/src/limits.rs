@@ -282,7 +282,8 @@ pub const AGENT_SEEN_EVERY: Duration = Duration::from_secs(60);
 pub const LATEST_WINDOW: Duration = Duration::from_secs(90);
 /// Buckets of one chart: more than a screen has pixels for.
 pub const SERIES_BUCKETS: usize = 1_200;
-/// Metrics, keys and points of one question. Beyond them it is refused in words.
+/// Metrics, keys and points of one question: a point for each entity, metric and bucket, whether rows fell into it or
+/// not, some 16 MB. Beyond them it is refused in words.
 pub const SERIES_METRICS: usize = 16;
 pub const SERIES_KEYS: usize = 512;
 pub const SERIES_ROWS: usize = 400_000;

@@ -3,11 +3,13 @@
 use super::arrays::{Elements, elements};
 use super::grid::{Grid, Source};
 use super::pieces::{BUCKET, CHUNK, COVERED, FIRST, GROUP, LENGTH, PARTS, SKIPPED, STEP};
-use super::series::Line;
+use super::series::{Line, SeriesError};
 use super::{StoreError, doing};
+use crate::limits::SERIES_ROWS;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// One metric in one bucket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,8 +35,6 @@ impl Part {
 #[derive(Debug)]
 struct Group {
     parts: Vec<Part>,
-    /// Buckets that any row fell into, whatever it said.
-    seen: Vec<bool>,
 }
 
 /// All that was read so far.
@@ -44,34 +44,32 @@ pub struct Parts {
     metrics: usize,
     interval_s: f64,
     groups: HashMap<i32, Group>,
-    /// Pairs of a group and a bucket.
-    points: usize,
 }
 
 impl Parts {
     pub fn new(grid: Grid, metrics: usize, interval_s: f64) -> Self {
-        Self { grid, metrics, interval_s, groups: HashMap::new(), points: 0 }
-    }
-
-    pub fn points(&self) -> usize {
-        self.points
+        Self { grid, metrics, interval_s, groups: HashMap::new() }
     }
 
     /// Takes in a row of [`super::pieces::pieces`].
-    pub fn add(&mut self, row: &PgRow) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// With its group there are more than [`SERIES_ROWS`] points; or it is none of those rows.
+    pub fn add(&mut self, row: &PgRow) -> Result<(), SeriesError> {
         let group: i32 = row.get(GROUP);
         match row.get::<Option<i32>, _>(BUCKET) {
             Some(bucket) => self.add_bucket(group, bucket, &row.get::<Vec<Option<f64>>, _>(PARTS)),
-            None => self.add_chunk(group, row)?,
+            None => self.add_chunk(group, row),
         }
-        Ok(())
     }
 
     /// Sum, weight, least and greatest of each metric.
-    fn add_bucket(&mut self, group: i32, bucket: i32, parts: &[Option<f64>]) {
-        let Some(bucket) = usize::try_from(bucket).ok().filter(|bucket| *bucket < self.grid.buckets) else { return };
+    fn add_bucket(&mut self, group: i32, bucket: i32, parts: &[Option<f64>]) -> Result<(), SeriesError> {
+        let Some(bucket) = usize::try_from(bucket).ok().filter(|bucket| *bucket < self.grid.buckets) else {
+            return Ok(());
+        };
         let buckets = self.grid.buckets;
-        let group = self.group(group, &[bucket]);
+        let group = self.group(group)?;
         for (metric, part) in parts.chunks_exact(4).enumerate() {
             if let [Some(sum), Some(weight), Some(min), Some(max)] = part
                 && let Some(target) = group.parts.get_mut(metric * buckets + bucket)
@@ -80,9 +78,10 @@ impl Parts {
                 target.add(sum / weight, *weight, *min, *max);
             }
         }
+        Ok(())
     }
 
-    fn add_chunk(&mut self, group: i32, row: &PgRow) -> Result<(), StoreError> {
+    fn add_chunk(&mut self, group: i32, row: &PgRow) -> Result<(), SeriesError> {
         let places = self.places(row)?;
         if places.iter().all(|place| *place >= self.grid.buckets) {
             return Ok(());
@@ -91,7 +90,7 @@ impl Parts {
         let (is_raw, minutes) = (sqlx::ValueRef::is_null(&raw), self.grid.source == Source::Minutes);
         let (metrics, buckets, width) = (self.metrics, self.grid.buckets, if minutes { 4 } else { 1 });
         let weight = if minutes { self.interval_s } else { 1.0 };
-        let group = self.group(group, &places);
+        let group = self.group(group)?;
         for (metric, parts) in group.parts.chunks_exact_mut(buckets).enumerate().take(metrics) {
             let column = CHUNK + metric * width;
             if is_raw {
@@ -120,17 +119,16 @@ impl Parts {
         Ok((0..i64::from(length)).map(place).collect())
     }
 
-    fn group(&mut self, group: i32, places: &[usize]) -> &mut Group {
-        let buckets = self.grid.buckets;
-        let empty = || Group { parts: vec![Part::default(); self.metrics * buckets], seen: vec![false; buckets] };
-        let group = self.groups.entry(group).or_insert_with(empty);
-        for place in places {
-            if let Some(seen) = group.seen.get_mut(*place).filter(|seen| !**seen) {
-                *seen = true;
-                self.points += 1;
-            }
+    /// Of a group that has all its points from its first row on: the bound is looked at before there is memory for it.
+    fn group(&mut self, group: i32) -> Result<&mut Group, SeriesError> {
+        let (points, groups) = (self.metrics * self.grid.buckets, self.groups.len());
+        match self.groups.entry(group) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(_) if (groups + 1) * points > SERIES_ROWS => Err(SeriesError::Question(format!(
+                "more than {SERIES_ROWS} points: ask for fewer keys, fewer buckets or a shorter time"
+            ))),
+            Entry::Vacant(new) => Ok(new.insert(Group { parts: vec![Part::default(); points] })),
         }
-        group
     }
 
     /// The lines of a group; none of one without rows.
@@ -163,5 +161,27 @@ fn add_minutes(parts: &mut [Part], places: &[usize], covered: Elements<'_>, minu
         if let (Some(avg), (Some(min), Some(max))) = minute {
             part.add(avg, covered, min, max);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_count_when_a_group_is_made_however_few_rows_it_has() {
+        let grid = Grid::new(0, 6_000_000, 1_200, 5_000, Source::Samples);
+        let mut parts = Parts::new(grid, 9, 5.0);
+        let most = SERIES_ROWS / (9 * grid.buckets);
+        let one = [Some(1.0); 36];
+        for group in 0..20_000 {
+            let added = parts.add_bucket(group, 0, &one);
+            assert_eq!(added.is_ok(), group < most as i32, "group {group}");
+            if let Err(error) = added {
+                assert!(error.to_string().contains("points: ask for fewer keys"), "{error}");
+            }
+        }
+        assert_eq!(parts.groups.len(), most);
+        assert!(parts.add_bucket(0, 1_199, &one).is_ok(), "those that are there go on");
     }
 }

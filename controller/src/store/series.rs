@@ -6,7 +6,7 @@ pub use super::grid::Source;
 use super::parts::Parts;
 use super::pieces::{Wanted, pieces};
 use super::{FAR_MS, Store, StoreError, doing, tables};
-use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS, SERIES_ROWS};
+use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS};
 use fleetlight_protocol::samples::EntityKind;
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -113,11 +113,6 @@ impl Store {
         let mut rows = reading.fetch(&self.pool);
         while let Some(row) = rows.try_next().await.map_err(doing("reading a series"))? {
             parts.add(&row)?;
-            if parts.points() > SERIES_ROWS {
-                let message =
-                    format!("more than {SERIES_ROWS} points: ask for fewer keys, fewer buckets or a shorter time");
-                return Err(SeriesError::Question(message));
-            }
         }
         Ok(parts)
     }
