@@ -146,7 +146,11 @@ impl Store {
             return Err(StoreError::TooOld { found });
         }
         MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool, known: Arc::default(), retention: retention::Retention::default() })
+        let mut connection = pool.acquire().await.map_err(doing("reaching the database"))?;
+        let gate = Mutex::new(packing::read(&mut connection).await?);
+        drop(connection);
+        let known = Arc::new(Known { gate, ..Known::default() });
+        Ok(Self { pool, known, retention: retention::Retention::default() })
     }
 
     /// The same store, which keeps its tiers for these times.

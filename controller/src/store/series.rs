@@ -5,7 +5,7 @@ use super::grid::Grid;
 pub use super::grid::Source;
 use super::parts::Parts;
 use super::pieces::{Wanted, pieces};
-use super::{FAR_MS, Store, StoreError, doing, tables};
+use super::{FAR_MS, Store, StoreError, doing, lock, tables};
 use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS};
 use fleetlight_protocol::samples::EntityKind;
 use futures_util::TryStreamExt;
@@ -132,9 +132,10 @@ impl Store {
         Ok(answer(grid, if lines.is_empty() { empty("", &metrics, grid.buckets) } else { lines }))
     }
 
-    /// What is sure to be there from `from_ms` on.
+    /// What is sure to be there from `from_ms` on. What a shorter retention dropped before does not come back.
     pub(super) fn finest(&self, from_ms: i64, now_ms: i64) -> Source {
-        if from_ms >= self.retention.raw_since_ms(now_ms) {
+        let dropped_before_ms = lock(&self.known.gate).raw_since_ms;
+        if from_ms >= self.retention.raw_since_ms(now_ms).max(dropped_before_ms) {
             Source::Samples
         } else if from_ms >= self.retention.minutes_since_ms(now_ms) {
             Source::Minutes

@@ -1,9 +1,10 @@
 //! Charts, last values and past moments, wherever the samples are by then.
 
 use crate::{Agent, Fixture, NOW_MS, gpu_row, host_row};
+use fleetlight_controller::store::Store;
 use fleetlight_controller::store::flush::Data;
 use fleetlight_controller::store::retention::Retention;
-use fleetlight_controller::store::series::{FleetQuery, Series, SeriesError, SeriesQuery};
+use fleetlight_controller::store::series::{FleetQuery, Series, SeriesError, SeriesQuery, Source};
 use fleetlight_protocol::samples::{EntityKind, Row};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -188,6 +189,25 @@ async fn what_is_older_than_samples_are_kept_comes_from_rollups() {
         let then = store.fleet_at(NOON_MS + 1_800_000, now_ms).await.expect("answers");
         assert_eq!(then[&agent.host_id].rows.len(), 3, "after {days} days");
     }
+}
+
+#[tokio::test]
+async fn what_was_dropped_before_retention_was_raised_comes_from_rollups() {
+    let (fixture, agent) = four_hours().await;
+    fixture.store.compact(NOON_MS + 13 * HOUR_MS).await.expect("compacts");
+    let now_ms = NOON_MS + 5 * 24 * HOUR_MS;
+    let short = Retention { raw_days: 2, minute_days: 30, quarter_days: 60 };
+    fixture.store.clone().keeping(short).drop_expired(now_ms).await.expect("drops");
+    assert_eq!(fixture.count("gpu_packed").await, 0);
+    // A controller that starts with the new setting.
+    let store = Store::connect(&fixture.url).await.expect("connects").keeping(Retention { raw_days: 10, ..short });
+    let fine = SeriesQuery { from_ms: NOON_MS, to_ms: NOON_MS + HOUR_MS, now_ms, ..query(agent.host_id) };
+    let series = store.series(&fine).await.expect("answers");
+    assert_eq!((series.source, series.step_ms), (Source::Minutes, 60_000));
+    assert_eq!(series.series[0].max.iter().flatten().copied().fold(0.0, f64::max), 96.0);
+    assert_eq!(store.source_at(NOON_MS + 1_800_000, now_ms), Source::Minutes);
+    let then = store.fleet_at(NOON_MS + 1_800_000, now_ms).await.expect("answers");
+    assert_eq!(then[&agent.host_id].rows.len(), 3);
 }
 
 #[tokio::test]
