@@ -56,10 +56,12 @@ impl Store {
             let sql = format!("delete from entities as e where id = any($1) and {}", without_samples(table));
             let gone = sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(&mut *transaction).await;
             let gone = gone.map_err(doing("forgetting entities"))?.rows_affected();
-            sqlx::query("update packing set forgettings = forgettings + 1")
-                .execute(&mut *transaction)
-                .await
-                .map_err(doing("forgetting entities"))?;
+            if gone > 0 {
+                sqlx::query("update packing set forgettings = forgettings + 1")
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(doing("forgetting entities"))?;
+            }
             transaction.commit().await.map_err(doing("forgetting entities"))?;
             Ok(gone)
         })

@@ -27,13 +27,21 @@ async fn what_has_samples_in_any_tier_is_kept_and_the_rest_is_made_again_when_it
     assert_eq!(fixture.store.forget_entities().await.expect("looks"), 0, "and in packed");
     sqlx::raw_sql("delete from host_packed; delete from gpu_packed").execute(&fixture.pool).await.expect("emptied");
     assert_eq!(fixture.store.forget_entities().await.expect("looks"), 0, "and in quarters");
+    assert_eq!(fixture.flush(&[agent.tick(3, NOW_MS + 1)]).await, [Outcome::Stored]);
     sqlx::raw_sql("delete from gpu_quarter").execute(&fixture.pool).await.expect("emptied");
+    assert_eq!(fixture.count("gpu_late").await, 1);
+    assert_eq!(fixture.store.forget_entities().await.expect("looks"), 0, "and in late");
+    fixture.store.compact(NOW_MS + 13 * 3_600_000).await.expect("compacts");
+    sqlx::raw_sql("delete from gpu_packed; delete from gpu_quarter").execute(&fixture.pool).await.expect("emptied");
+    assert_eq!((fixture.count("gpu_late").await, fixture.count("gpu_minute").await), (0, 1));
+    assert_eq!(fixture.store.forget_entities().await.expect("looks"), 0, "and in minutes");
+    sqlx::raw_sql("delete from gpu_minute").execute(&fixture.pool).await.expect("emptied");
     assert_eq!(fixture.store.forget_entities().await.expect("looks"), 1, "the GPU");
     assert_eq!(fixture.count("entities").await, 1);
 
     // Both controllers remember the number of the one that is gone.
-    let now_ms = NOW_MS + 7_200_000;
-    for (seq, store) in [(3, &fixture.store), (4, &other)] {
+    let now_ms = NOW_MS + 14 * 3_600_000;
+    for (seq, store) in [(4, &fixture.store), (5, &other)] {
         let stored = store.flush(&[agent.tick(seq, now_ms + seq as i64)], now_ms).await;
         assert_eq!(stored.expect("flushes"), [Outcome::Stored]);
     }
@@ -68,5 +76,6 @@ async fn a_flush_that_writes_meanwhile_keeps_its_entities() {
     let (flushed, forgotten) = tokio::join!(fixture.store.flush(&batches, NOW_MS), release);
     assert_eq!(flushed.expect("flushes"), [Outcome::Stored; 2]);
     assert_eq!(forgotten, 0, "it looked again once the flush was done");
+    assert_eq!(fixture.count("packing where forgettings = 0").await, 1, "nobody needs to ask anew");
     assert_eq!(fixture.count("gpu_samples").await, 1);
 }
