@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make bench`: release builds, then an agent beside Debian's node_exporter, and history beside Debian's
-# Prometheus and VictoriaMetrics. SEED and HOURS are those of the generated history.
+# Prometheus and VictoriaMetrics. SEED is that of all that is generated, HOURS those
+# of the generated history.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -49,6 +49,22 @@ pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
+/// Bytes of all files in a folder; none of one that cannot be opened.
+///
+/// # Errors
+/// If its listing breaks off.
+pub fn folder_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(0) };
+    for entry in entries {
+        let entry = entry?;
+        // What is merged away meanwhile takes nothing.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
+
 /// Adds figures to `target/bench/figures.json`, keeping those of other runs.
 ///
 /// # Errors

@@ -111,16 +111,3 @@ fn percent_encoded(text: &str) -> String {
     }
     encoded
 }
-
-/// Bytes of all files in a folder.
-pub fn folder_bytes(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(0) };
-    for entry in entries {
-        let entry = entry?;
-        // What is merged away meanwhile takes nothing.
-        let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
-    }
-    Ok(bytes)
-}

@@ -1,8 +1,9 @@
 //! Prometheus with the same values: blocks made by `promtool`, compacted by the server itself.
 
 use crate::columns::Columns;
-use crate::http::{Query, Server, folder_bytes};
+use crate::http::{Query, Server};
 use anyhow::{Context, Result, ensure};
+use fleetlight_tests::measure::folder_bytes;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! VictoriaMetrics with the same values.
 
 use crate::columns::Columns;
-use crate::http::{Query, Server, folder_bytes};
+use crate::http::{Query, Server};
 use anyhow::Result;
+use fleetlight_tests::measure::folder_bytes;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
