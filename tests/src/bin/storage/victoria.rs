@@ -2,12 +2,17 @@
 
 use crate::columns::Columns;
 use crate::http::{Query, Server};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fleetlight_tests::measure::folder_bytes;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::time::Instant;
 
 pub const NAME: &str = "VictoriaMetrics (Debian)";
+/// The longest that merges are waited for.
+const SETTLE_WAIT: Duration = Duration::from_secs(300);
+/// Nothing merged for this long: it is done.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 pub struct Victoria {
     server: Server,
@@ -48,13 +53,15 @@ impl Victoria {
     pub async fn settle(&self) -> Result<f64> {
         self.server.get("/internal/force_flush").await?;
         self.server.get("/internal/force_merge").await?;
-        // It merges in the background and counts who does.
-        for _ in 0..1_200 {
+        // It merges in the background and counts who does; between two merges nobody does.
+        let (began, mut quiet_since) = (Instant::now(), Instant::now());
+        while quiet_since.elapsed() < SETTLED_AFTER {
+            ensure!(began.elapsed() < SETTLE_WAIT, "it still merges after {SETTLE_WAIT:?}");
             tokio::time::sleep(Duration::from_millis(250)).await;
             let merging =
                 self.server.metric("vm_active_force_merges").await? + self.server.metric("vm_active_merges").await?;
-            if merging == 0.0 {
-                break;
+            if merging > 0.0 {
+                quiet_since = Instant::now();
             }
         }
         let data = self.dir.join("data");
