@@ -1,7 +1,7 @@
 //! A token becomes an agent, in the transaction that issues its certificate.
 //!
-//! Rules: a token is used once; whoever used it, and asks again with the same key because the answer was lost, gets
-//! it once more while the token lives. Bound to a name, the host gets that name, and a host that has it
+//! Rules: a token is used once; the machine that used it, and asks again with the same key because the answer was lost,
+//! gets it once more while the token lives. Bound to a name, the host gets that name, and a host that has it
 //! gets the new key and keeps its history; its older agents are revoked. A token that is bound to
 //! nothing makes a new host under the machine's own name and never takes over an existing one.
 
@@ -50,7 +50,7 @@ impl Store {
         let done = match token(&mut transaction, enrolment).await? {
             Ok(Token::Unused(bound)) => first(&mut transaction, enrolment, bound, agent_id, issue).await?,
             Ok(Token::UsedBy(agent_id)) => match issue(agent_id) {
-                Ok(key) => again(&mut transaction, agent_id, key).await?,
+                Ok(key) => again(&mut transaction, enrolment.machine, agent_id, key).await?,
                 Err(refusal) => Err(refusal),
             },
             Err(refusal) => Err(refusal),
@@ -103,20 +103,24 @@ async fn first(
     Ok(Ok(host))
 }
 
-/// The answer to the key that used the token was lost; it is given again. Others hear that the token is used.
+/// The answer to the key that used the token was lost; it is given again. Others hear that the token is used, also a
+/// clone that has the key: two machines are not one agent.
 async fn again(
     connection: &mut PgConnection,
+    machine: &str,
     agent_id: Uuid,
     key: NewKey,
 ) -> Result<Result<EnrolledHost, Refusal>, StoreError> {
     let host: Option<(i32, String)> = sqlx::query_as(
         "update agent_keys set not_after = time_of($3) from agents join hosts on hosts.id = host_id
          where key_hash = $1 and agent_id = $2 and agents.id = agent_id and revoked_at is null
+           and (machine = $4 or machine = '')
          returning host_id, hosts.name",
     )
     .bind(key.hash.as_slice())
     .bind(agent_id)
     .bind(key.not_after_ms)
+    .bind(super::storable(machine))
     .fetch_optional(&mut *connection)
     .await
     .map_err(doing("enrolling a host again"))?;

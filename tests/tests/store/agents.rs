@@ -89,6 +89,26 @@ async fn a_refused_certificate_leaves_the_token_good() {
 }
 
 #[tokio::test]
+async fn an_answer_is_given_again_to_the_same_machine_only() {
+    let fixture = Fixture::new().await;
+    for (hostname, first, again, may) in
+        [("alpha", "m", "m", true), ("beta", "m", "clone", false), ("gamma", "m", "", false), ("delta", "", "m", true)]
+    {
+        let token = fixture.token(None).await;
+        let secret_hash = secret_hash(&token.secret);
+        let number = hostname.as_bytes()[0];
+        let ask = async |machine| {
+            let enrolment = Enrolment { token_id: &token.id, secret_hash, hostname, machine, now_ms: NOW_MS };
+            let asked = fixture.store.enrol(&enrolment, Uuid::new_v4(), |_| Ok(key(number))).await;
+            asked.expect("the database answers").map(|host| host.agent_id).map_err(|refusal| refusal.code)
+        };
+        let agent_id = ask(first).await.expect("enrols");
+        let expected = if may { Ok(agent_id) } else { Err(RefusalCode::TokenUsed) };
+        assert_eq!(ask(again).await, expected, "{first:?}, then {again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_taken_over_only_by_a_token_bound_to_it() {
     let fixture = Fixture::new().await;
     let token = fixture.token(None).await;
