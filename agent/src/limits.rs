@@ -82,6 +82,12 @@ pub const SPOOL_STUCK: Duration = Duration::from_secs(2);
 /// found is sent once it was read.
 pub const SPOOL_OPEN_WAIT: Duration = Duration::from_secs(5);
 
+/// The longest that a start waits for another agent to let the spool's folder go: one that was killed while its disk
+/// hung keeps it until its last call returns. Beyond it this is a mistake of configuration, and the start ends.
+pub const SPOOL_IN_USE_WAIT: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+pub const SPOOL_IN_USE_LOOK: Duration = Duration::from_secs(1);
+
 /// Age at which acknowledged segments go even if their room is not needed. A controller restored from
 /// a backup of that age still gets what it lacks.
 pub const SPOOL_CACHE: Duration = Duration::from_secs(24 * 3_600);

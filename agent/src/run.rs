@@ -7,7 +7,7 @@ use crate::config::AgentConfig;
 use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
-use crate::limits::{BLOCKING_THREADS, READINGS, STOP_WAIT};
+use crate::limits::{BLOCKING_THREADS, READINGS, SPOOL_IN_USE_LOOK, SPOOL_IN_USE_WAIT, STOP_WAIT};
 use crate::spool::disk::Folder;
 use crate::spool::{self, Bounds, OpenError, Spool};
 use crate::tick::wall_ms;
@@ -19,7 +19,7 @@ use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     let phase = Duration::from_millis(identity.agent_id.as_u128() as u64 % u64::from(config.interval_ms));
     collect(&tasks, config, phase, outbox.clone(), &stop);
     // Collectors have begun: what they read waits in their channel.
-    let (spool, writing) = open_spool(config, &identity.host_name).await?;
+    let (spool, writing) = open_spool(config, &identity.host_name, &stop).await?;
     tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let link = Link {
@@ -133,14 +133,26 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     Ok(())
 }
 
-async fn open_spool(config: &AgentConfig, host: &str) -> Result<(Spool, spool::Thread), Failure> {
+async fn open_spool(
+    config: &AgentConfig,
+    host: &str,
+    stop: &CancellationToken,
+) -> Result<(Spool, spool::Thread), Failure> {
     let (disk, bounds) = (Arc::new(Folder::new(config.spool_path())), Bounds::of_disk(config.spool.bytes));
     #[cfg(debug_assertions)]
     let bounds = crate::kill_point::spool_bounds().unwrap_or(bounds);
-    Spool::open(disk, bounds, host).await.map_err(|error| match error {
-        OpenError::InUse(_) => Failure::Config(error.to_string()),
-        OpenError::Thread(_) => Failure::Other(error.to_string()),
-    })
+    let until = Instant::now() + SPOOL_IN_USE_WAIT;
+    loop {
+        match Spool::open(disk.clone(), bounds, host).await {
+            Ok(opened) => return Ok(opened),
+            Err(error @ OpenError::Thread(_)) => return Err(Failure::Other(error.to_string())),
+            Err(error) if stop.is_cancelled() || Instant::now() >= until => {
+                return Err(Failure::Config(error.to_string()));
+            }
+            Err(error) => tracing::warn!("{error}; it is tried again for {} s", SPOOL_IN_USE_WAIT.as_secs()),
+        }
+        stop.run_until_cancelled(tokio::time::sleep(SPOOL_IN_USE_LOOK)).await;
+    }
 }
 
 async fn started(outbox: &Outbox) {

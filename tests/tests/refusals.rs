@@ -138,21 +138,28 @@ fn an_agent_that_is_not_enrolled_says_how_to_enrol() {
     assert!(message.contains("enrol --token"), "{message}");
 }
 
+/// What an agent says once its spool is its own.
+const SPOOL_READ: &str = "left in the spool was read";
+
 /// An agent that runs; it is ended with the test.
 struct Running(Child);
 
 impl Running {
     /// Starts one and waits until it uses its spool.
     fn start(config: &Path) -> Self {
-        let mut agent = Command::new(binary("fleetlight-agent").expect("built"));
-        let mut agent = agent.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().expect("starts");
-        let said = agent.stderr.take().expect("is a pipe");
-        let running = Self(agent);
-        let mut lines = BufReader::new(said).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("left in the spool was read")), "it ends before it uses its spool");
+        let (running, mut lines) = Self::begin(config);
+        assert!(lines.any(|line| line.contains(SPOOL_READ)), "it ends before it uses its spool");
         // Whoever closes the pipe would end it at its next word.
         std::thread::spawn(move || lines.for_each(drop));
         running
+    }
+
+    /// Starts one; also what it says.
+    fn begin(config: &Path) -> (Self, impl Iterator<Item = String> + Send + use<>) {
+        let mut agent = Command::new(binary("fleetlight-agent").expect("built"));
+        let mut agent = agent.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().expect("starts");
+        let said = agent.stderr.take().expect("is a pipe");
+        (Self(agent), BufReader::new(said).lines().map_while(Result::ok))
     }
 }
 
@@ -163,9 +170,8 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
-    let case = Case::new("spool");
+/// Makes the case's machine one that is enrolled: its state folder and configuration, which is in `first.toml`.
+fn enrolled(case: &Case) -> (PathBuf, String) {
     let state = case.dir.join("state");
     fs::create_dir_all(&state).expect("a folder");
     let authority = authority().expect("a CA");
@@ -174,6 +180,24 @@ fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
     identity.save(&state).expect("saved");
     let config = format!("state_dir = {state:?}\n");
     fs::write(case.dir.join("first.toml"), &config).expect("temporary file");
+    (state, config)
+}
+
+#[test]
+fn an_agent_waits_for_the_spool_of_one_that_is_about_to_go() {
+    let case = Case::new("waits");
+    enrolled(&case);
+    let first = Running::start(&case.dir.join("first.toml"));
+    let (_second, mut lines) = Running::begin(&case.dir.join("first.toml"));
+    assert!(lines.any(|line| line.contains("another agent uses")), "it uses what another one uses");
+    drop(first);
+    assert!(lines.any(|line| line.contains(SPOOL_READ)), "it has given up");
+}
+
+#[test]
+fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
+    let case = Case::new("spool");
+    let (state, config) = enrolled(&case);
     let first = Running::start(&case.dir.join("first.toml"));
     let (code, message) = case.run("fleetlight-agent", &config);
     assert_eq!(code, Some(CONFIG), "{message}");
