@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Ticks that are compared: CPU over four seconds, so that its ends weigh little.
 const TICKS: usize = 5;
+/// From a tick to its numbers here: they are there before the next one.
+const LATE_MS: i64 = 1_000;
 /// Programs take and give back memory between two looks, 10 ms apart, and the kernel charges by the page and CPU.
 const MEMORY_SLACK_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 /// Points of CPU: each tick's share is counted in clock ticks of 10 ms.
@@ -36,6 +38,7 @@ async fn this_machine_shows_with_its_real_numbers() {
     tick(&mut stream, &catalogue).await;
     let looks = looks.end();
     for tick in &ticks {
+        assert!(tick.received_ms - tick.at_ms < LATE_MS, "{} ms late", tick.received_ms - tick.at_ms);
         memory_and_load_lie_between(tick, &looks);
     }
     cpu_is_as_the_kernel_counts(&ticks, &looks);
