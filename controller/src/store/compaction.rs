@@ -37,7 +37,7 @@ pub struct Compacted {
 
 impl Store {
     /// To be called every few minutes; harmless when called twice, or by two controllers. What fails is logged,
-    /// left to the next run, and holds up no other table.
+    /// left to the next run, and holds up nothing else.
     ///
     /// # Errors
     /// The database does not answer; what was done stays done.
@@ -111,25 +111,33 @@ impl Store {
             .map_err(doing("looking for late samples"))?;
         let mut merged = 0;
         for (host_id, hour) in spans {
-            let Some(leaf) = name(&table.name, hour) else { continue };
-            self.ensure_tiers(hour).await?;
-            let sql = [
-                merge(table, host_id, hour),
-                rollups::quarters(table, hour, Some(host_id)),
-                rollups::due(table, hour, Some(host_id)),
-                rollups::fleet_due(table, hour),
-            ];
-            let done = self.step(async |step| {
-                // What is still in hot goes first, all at once.
-                if is_there(step, &leaf).await? && has_rows(step, &leaf).await? {
-                    return Ok(false);
+            match self.merge_hour(table, host_id, hour).await {
+                Ok(done) => merged += usize::from(done),
+                Err(error) => {
+                    tracing::warn!(table = table.name, host_id, hour, %error, "an hour's late samples are not merged yet");
                 }
-                execute(step, &sql).await
-            });
-            let done = done.await?;
-            merged += usize::from(done);
+            }
         }
         Ok(merged)
+    }
+
+    async fn merge_hour(&self, table: &HotTable, host_id: i32, hour: i64) -> Result<bool, StoreError> {
+        let Some(leaf) = name(&table.name, hour) else { return Ok(false) };
+        self.ensure_tiers(hour).await?;
+        let sql = [
+            merge(table, host_id, hour),
+            rollups::quarters(table, hour, Some(host_id)),
+            rollups::due(table, hour, Some(host_id)),
+            rollups::fleet_due(table, hour),
+        ];
+        self.step(async |step| {
+            // What is still in hot goes first, all at once.
+            if is_there(step, &leaf).await? && has_rows(step, &leaf).await? {
+                return Ok(false);
+            }
+            execute(step, &sql).await
+        })
+        .await
     }
 
     /// The fleet's lines of hours whose quarters have changed: once for all hosts that they changed of.
@@ -168,14 +176,24 @@ impl Store {
         let mut made = 0;
         for (kind, host_id, begins_ms) in due {
             let Some(table) = tables::all().iter().find(|table| table.kind as i16 == kind) else { continue };
-            self.ensure(Tier::Minute, [hour_of(begins_ms)]).await?;
-            let no_longer_due = format!(
-                "delete from minutes_due where kind = {kind} and host_id = {host_id} and begins = time_of({begins_ms})"
-            );
-            let sql = [no_longer_due, rollups::minutes(table, begins_ms, host_id)];
-            made += usize::from(self.step(async |step| execute(step, &sql).await).await?);
+            match self.make_half_day(table, host_id, begins_ms).await {
+                Ok(done) => made += usize::from(done),
+                Err(error) => {
+                    tracing::warn!(table = table.name, host_id, begins_ms, %error, "a half day's minutes are not made yet");
+                }
+            }
         }
         Ok(made)
+    }
+
+    async fn make_half_day(&self, table: &HotTable, host_id: i32, begins_ms: i64) -> Result<bool, StoreError> {
+        self.ensure(Tier::Minute, [hour_of(begins_ms)]).await?;
+        let kind = table.kind as i16;
+        let no_longer_due = format!(
+            "delete from minutes_due where kind = {kind} and host_id = {host_id} and begins = time_of({begins_ms})"
+        );
+        let sql = [no_longer_due, rollups::minutes(table, begins_ms, host_id)];
+        self.step(async |step| execute(step, &sql).await).await
     }
 
     async fn ensure_tiers(&self, hour: i64) -> Result<(), StoreError> {

@@ -138,16 +138,36 @@ async fn late_rows_wait_in_late_and_are_merged() {
 async fn late_rows_that_cannot_be_merged_hold_up_nothing_else() {
     let (fixture, agent) = filled().await;
     fixture.store.compact(CLOSED_MS).await.expect("compacts");
-    fixture.flush(&[agent.tick(500, NOW_MS - HOUR_MS + 2_500), agent.tick(501, NOW_MS + 1_000)]).await;
-    let broken =
+    let ticks = [(500, NOW_MS - HOUR_MS + 2_500), (501, NOW_MS - 2 * HOUR_MS), (502, NOW_MS - 3 * HOUR_MS)];
+    fixture.flush(&ticks.map(|(seq, tick_ms)| agent.tick(seq, tick_ms))).await;
+    fixture.flush(&[agent.tick(503, NOW_MS + 1_000)]).await;
+    let broken = format!(
         "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
-                  create trigger broken before delete on host_late for each row execute function refuse()";
-    sqlx::raw_sql(broken).execute(&fixture.pool).await.expect("broken");
+         create trigger broken before delete on host_late for each row when (old.ts = time_of({})) execute function refuse()",
+        NOW_MS - 2 * HOUR_MS
+    );
+    sqlx::raw_sql(AssertSqlSafe(broken)).execute(&fixture.pool).await.expect("broken");
     let done = fixture.store.compact(CLOSED_MS + HOUR_MS).await.expect("the rest is done");
-    assert_eq!((done.hours, done.merged), (tables::all().len(), 1), "the hour of all tables, and the GPU's late row");
-    assert_eq!(fixture.count("host_samples").await, 122, "it waits where it is read");
+    assert_eq!((done.hours, done.merged), (tables::all().len(), 5), "the hour of all tables; all late hours but one");
+    assert_eq!(fixture.count("host_samples").await, 124, "it waits where it is read");
     sqlx::raw_sql("drop trigger broken on host_late").execute(&fixture.pool).await.expect("mended");
     assert_eq!(fixture.store.compact(CLOSED_MS + HOUR_MS).await.expect("compacts").merged, 1);
+}
+
+#[tokio::test]
+async fn minutes_that_cannot_be_made_hold_up_no_others() {
+    let (fixture, _) = filled().await;
+    fixture.store.compact(CLOSED_MS).await.expect("compacts");
+    // The host's are made before the GPU's.
+    let broken =
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
+                  create trigger broken before insert on host_minute for each row execute function refuse()";
+    sqlx::raw_sql(broken).execute(&fixture.pool).await.expect("broken");
+    let done = fixture.store.compact(CLOSED_MS + 12 * HOUR_MS).await.expect("the rest is done");
+    assert_eq!((done.minutes, fixture.count("gpu_minute").await, fixture.count("minutes_due").await), (1, 1, 1));
+    sqlx::raw_sql("drop trigger broken on host_minute").execute(&fixture.pool).await.expect("mended");
+    assert_eq!(fixture.store.compact(CLOSED_MS + 12 * HOUR_MS).await.expect("compacts").minutes, 1);
+    assert_eq!(fixture.count("minutes_due").await, 0);
 }
 
 #[tokio::test]
