@@ -58,6 +58,11 @@ impl Grid {
         self.from_ms + self.step_ms * self.buckets as i64
     }
 
+    /// The most that one sample stands for where hosts differ: as in rollups, and never longer than a bucket.
+    pub fn longest_ms(self) -> i64 {
+        self.step_ms.min(MINUTE_MS)
+    }
+
     pub fn times(self) -> Vec<i64> {
         (0..self.buckets as i64).map(|bucket| self.from_ms + bucket * self.step_ms).collect()
     }

@@ -42,12 +42,12 @@ struct Group {
 pub struct Parts {
     grid: Grid,
     metrics: usize,
-    interval_s: f64,
+    interval_s: Option<f64>,
     groups: HashMap<i32, Group>,
 }
 
 impl Parts {
-    pub fn new(grid: Grid, metrics: usize, interval_s: f64) -> Self {
+    pub fn new(grid: Grid, metrics: usize, interval_s: Option<f64>) -> Self {
         Self { grid, metrics, interval_s, groups: HashMap::new() }
     }
 
@@ -82,20 +82,25 @@ impl Parts {
     }
 
     fn add_chunk(&mut self, group: i32, row: &PgRow) -> Result<(), SeriesError> {
-        let places = self.places(row)?;
+        let times = self.times(row)?;
+        let places: Vec<usize> = times.iter().map(|at_ms| self.place(*at_ms)).collect();
         if places.iter().all(|place| *place >= self.grid.buckets) {
             return Ok(());
         }
         let raw = row.try_get_raw(COVERED).map_err(doing("reading a series"))?;
         let (is_raw, minutes) = (sqlx::ValueRef::is_null(&raw), self.grid.source == Source::Minutes);
         let (metrics, buckets, width) = (self.metrics, self.grid.buckets, if minutes { 4 } else { 1 });
-        let weight = if minutes { self.interval_s } else { 1.0 };
+        let weights = match self.interval_s {
+            _ if !is_raw => Vec::new(),
+            Some(interval_s) => vec![if minutes { interval_s } else { 1.0 }; times.len()],
+            None => weights(&times, self.grid.longest_ms()),
+        };
         let group = self.group(group)?;
         for (metric, parts) in group.parts.chunks_exact_mut(buckets).enumerate().take(metrics) {
             let column = CHUNK + metric * width;
             if is_raw {
                 let Some(values) = elements(row, column)? else { continue };
-                add_values(parts, &places, values, weight);
+                add_values(parts, &places, values, &weights);
             } else {
                 let ends = [elements(row, column + 1)?, elements(row, column + 2)?, elements(row, column + 3)?];
                 let (Some(covered), [Some(avg), Some(min), Some(max)]) = (elements(row, COVERED)?, ends) else {
@@ -107,16 +112,20 @@ impl Parts {
         Ok(())
     }
 
-    /// The bucket of each value of a chunk; beyond the last for those outside the chart.
-    fn places(&self, row: &PgRow) -> Result<Vec<usize>, StoreError> {
+    /// When each value of a chunk was taken, since the chart's begin.
+    fn times(&self, row: &PgRow) -> Result<Vec<i64>, StoreError> {
         let (first_ms, step_ms, length): (i64, i32, i32) = (row.get(FIRST), row.get(STEP), row.get(LENGTH));
         let mut skipped = elements(row, SKIPPED)?;
-        let place = |number: i64| {
+        let time = |number: i64| {
             let skipped = skipped.as_mut().and_then(Iterator::next).flatten().unwrap_or(0.0) as i64;
-            let at_ms = first_ms + (number + skipped) * i64::from(step_ms) - self.grid.from_ms;
-            usize::try_from(at_ms.div_euclid(self.grid.step_ms)).unwrap_or(usize::MAX)
+            first_ms + (number + skipped) * i64::from(step_ms) - self.grid.from_ms
         };
-        Ok((0..i64::from(length)).map(place).collect())
+        Ok((0..i64::from(length)).map(time).collect())
+    }
+
+    /// The bucket of a time; beyond the last for those outside the chart.
+    fn place(&self, at_ms: i64) -> usize {
+        usize::try_from(at_ms.div_euclid(self.grid.step_ms)).unwrap_or(usize::MAX)
     }
 
     /// Of a group that has all its points from its first row on: the bound is looked at before there is memory for it.
@@ -145,10 +154,17 @@ impl Parts {
     }
 }
 
-fn add_values(parts: &mut [Part], places: &[usize], values: Elements<'_>, weight: f64) {
-    for (place, value) in places.iter().zip(values) {
+/// Seconds for which each value of a chunk speaks, as in chunks.rs: to its nearer neighbour, at most `longest_ms`.
+fn weights(times: &[i64], longest_ms: i64) -> Vec<f64> {
+    let gap = |later: usize| Some(times.get(later)? - times.get(later.checked_sub(1)?)?);
+    let weight = |place| [gap(place), gap(place + 1)].into_iter().flatten().fold(longest_ms, i64::min).max(1);
+    (0..times.len()).map(|place| weight(place) as f64 / 1_000.0).collect()
+}
+
+fn add_values(parts: &mut [Part], places: &[usize], values: Elements<'_>, weights: &[f64]) {
+    for ((place, weight), value) in places.iter().zip(weights).zip(values) {
         if let (Some(part), Some(value)) = (parts.get_mut(*place), value) {
-            part.add(value, weight, value, value);
+            part.add(value, *weight, value, value);
         }
     }
 }
@@ -171,7 +187,7 @@ mod tests {
     #[test]
     fn points_count_when_a_group_is_made_however_few_rows_it_has() {
         let grid = Grid::new(0, 6_000_000, 1_200, 5_000, Source::Samples);
-        let mut parts = Parts::new(grid, 9, 5.0);
+        let mut parts = Parts::new(grid, 9, Some(5.0));
         let most = SERIES_ROWS / (9 * grid.buckets);
         let one = [Some(1.0); 36];
         for group in 0..20_000 {

@@ -11,6 +11,8 @@ use super::grid::{Grid, Source};
 use super::partitions::HOUR_MS;
 use super::tables::{HotTable, type_name};
 use super::tiers::{HALF_DAY_MS, MINUTE_MS, Tier, fleet, late};
+use crate::limits::DEFAULT_INTERVAL_MS;
+use fleetlight_protocol::samples::EntityKind;
 
 // Columns of a row. It has either a bucket and its parts (sum, weight, least and greatest of each metric), or a chunk:
 // raw values; or, from `CHUNK` on, raw values, averages, least and greatest of each metric, the first or the others null.
@@ -32,8 +34,8 @@ pub struct Wanted<'a> {
     pub metrics: &'a [&'static str],
     /// SQL on `host_id` and `entity_id`; empty: all.
     pub only: &'a str,
-    /// What one sample stands for beside rollups, seconds.
-    pub interval_s: f64,
+    /// What one sample stands for beside rollups, seconds. None: for as long as its host's interval, since hosts differ.
+    pub interval_s: Option<f64>,
 }
 
 /// All that there is for a chart, by `group`: `entity_id`, or a number.
@@ -68,7 +70,7 @@ fn list(wanted: &Wanted<'_>, of: impl Fn(&str) -> String) -> String {
 /// Parts of single rows, by bucket.
 fn added(wanted: &Wanted<'_>, grid: &Grid, group: &str, rows: &str) -> String {
     let (from_ms, step_ms) = (grid.from_ms, grid.step_ms);
-    let parts = if grid.source == Source::Samples {
+    let parts = if is_plain(wanted, grid) {
         list(wanted, |name| format!("sum({name}), count({name})::float8, min({name}), max({name})"))
     } else {
         list(wanted, |name| {
@@ -93,25 +95,48 @@ fn chunk(wanted: &Wanted<'_>, grid: &Grid, raw: &dyn Fn(&str) -> String) -> Stri
     list(wanted, |name| format!("{}{rest}", raw(name)))
 }
 
+/// Whether all samples of a chart weigh the same.
+fn is_plain(wanted: &Wanted<'_>, grid: &Grid) -> bool {
+    grid.source == Source::Samples && wanted.interval_s.is_some()
+}
+
 /// Hot and late rows.
 fn samples(wanted: &Wanted<'_>, grid: &Grid) -> String {
-    let Wanted { table, only, interval_s, .. } = wanted;
+    let Wanted { table, only, .. } = wanted;
     let (from_ms, to_ms) = (grid.from_ms, grid.to_ms());
+    let (interval_s, intervals) = match wanted.interval_s {
+        Some(interval_s) => (format!("{interval_s}::float8"), String::new()),
+        None => stated(grid),
+    };
     let columns = list(wanted, |name| {
         let value = format!("{name}::float8");
-        if grid.source == Source::Samples {
+        if is_plain(wanted, grid) {
             return format!("{value} as {name}");
         }
-        format!("{interval_s}::float8 as {name}_s, {value} as {name}_avg, {value} as {name}_min, {value} as {name}_max")
+        format!("{interval_s} as {name}_s, {value} as {name}_avg, {value} as {name}_min, {value} as {name}_max")
     });
     [table.name.clone(), late(table)]
         .map(|name| {
             format!(
                 "select (date_part('epoch', ts) * 1000)::bigint as at_ms, host_id, entity_id, {columns}
-                 from {name} where ts >= time_of({from_ms}) and ts < time_of({to_ms}){only}"
+                 from {name}{intervals} where ts >= time_of({from_ms}) and ts < time_of({to_ms}){only}"
             )
         })
         .join(" union all ")
+}
+
+/// What a row of each host stands for, and the join that tells it: the interval that the host's own document states.
+fn stated(grid: &Grid) -> (String, String) {
+    let (host, longest_ms) = (EntityKind::Host as i16, grid.longest_ms());
+    (
+        format!("least(coalesce(stated.interval_ms, {DEFAULT_INTERVAL_MS}), {longest_ms}) / 1000.0::float8"),
+        format!(
+            " left join (
+                select host_id, max((body->>'interval_ms')::bigint) as interval_ms from inventory
+                where kind = {host} and valid_to is null and (body->>'interval_ms')::bigint > 0 group by host_id
+             ) as stated using (host_id)"
+        ),
+    )
 }
 
 /// Those raw chunks that `chunks` (SQL on `c`) lets through.

@@ -90,7 +90,7 @@ impl Store {
         let keys = self.keys(query).await?;
         // Each kind has tables of its own: who names no keys wants all that they hold of the host.
         let only = if query.keys.is_some() { " and host_id = $1 and entity_id = any($2)" } else { " and host_id = $1" };
-        let wanted = Wanted { table, metrics: &metrics, only, interval_s: interval_ms as f64 / 1_000.0 };
+        let wanted = Wanted { table, metrics: &metrics, only, interval_s: Some(interval_ms as f64 / 1_000.0) };
         let sql = pieces(&wanted, &grid, "entity_id");
         let mut reading = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(query.host_id);
         if query.keys.is_some() {
@@ -126,7 +126,7 @@ impl Store {
         let interval_ms = i64::from(DEFAULT_INTERVAL_MS);
         let finest = self.finest(query.from_ms, query.now_ms);
         let grid = Grid::new(query.from_ms, query.to_ms, query.buckets, interval_ms, finest);
-        let wanted = Wanted { table, metrics: &metrics, only: "", interval_s: interval_ms as f64 / 1_000.0 };
+        let wanted = Wanted { table, metrics: &metrics, only: "", interval_s: None };
         let reading = sqlx::query(AssertSqlSafe(pieces(&wanted, &grid, "0"))).persistent(false);
         let lines = self.parts(&wanted, grid, reading).await?.lines(0, "", &metrics);
         Ok(answer(grid, if lines.is_empty() { empty("", &metrics, grid.buckets) } else { lines }))

@@ -258,6 +258,46 @@ async fn a_fleet_is_one_line() {
 }
 
 #[tokio::test]
+async fn in_a_fleet_each_host_weighs_by_time_whatever_its_interval() {
+    let fixture = Fixture::new().await;
+    let mut batches = Vec::new();
+    for (name, interval_ms, watts) in [("fast", 1_000_i64, 100.0), ("slow", 60_000, 0.0)] {
+        let agent = Agent::new(fixture.host(name).await);
+        let document = "insert into inventory (host_id, kind, key, valid_from, body, said_epoch, said_at)
+                        values ($1, 0, '', time_of(0), jsonb_build_object('interval_ms', $2::bigint), gen_random_uuid(), now())";
+        sqlx::query(document).bind(agent.host_id).bind(interval_ms).execute(&fixture.pool).await.expect("stated");
+        let ticks = (0..HOUR_MS / 2).step_by(interval_ms as usize).zip(0..);
+        batches.extend(ticks.map(|(ms, seq)| samples(agent, seq, NOON_MS + ms, vec![gpu_row("GPU-0", watts)])));
+    }
+    fixture.flush(&batches).await;
+    // Buckets of 30 s, a minute and 15 minutes.
+    let query = |buckets| FleetQuery {
+        kind: EntityKind::Gpu,
+        metrics: vec!["power_watts".into()],
+        from_ms: NOON_MS,
+        to_ms: NOON_MS + HOUR_MS / 2,
+        buckets,
+        now_ms: NOW_MS,
+    };
+    let asked = [(61, 30_000, [50.0, 100.0]), (31, 60_000, [50.0, 50.0]), (3, 900_000, [50.0, 50.0])];
+    // Hot; packed, the minutes due; the minutes made.
+    for hours in [0, 2, 13] {
+        fixture.store.compact(NOON_MS + hours * HOUR_MS).await.expect("compacts");
+        for (buckets, step_ms, avg) in asked {
+            let series = fixture.store.fleet_series(&query(buckets)).await.expect("answers");
+            assert_eq!(series.step_ms, step_ms);
+            let told = &series.series[0].avg;
+            let near = told
+                .iter()
+                .zip(avg.iter().cycle())
+                .all(|(told, avg)| told.is_some_and(|told| (told - avg).abs() < 1e-3));
+            assert!(near, "{step_ms} ms after {hours} hours: {told:?}");
+        }
+    }
+    assert_eq!(fixture.count("gpu_minute").await, 2);
+}
+
+#[tokio::test]
 async fn a_past_moment_is_rebuilt() {
     let (fixture, agent) = four_hours().await;
     let moments = [NOON_MS + 2_003_000, NOON_MS + HOUR_MS, NOON_MS + HOUR_MS - 560_000, NOON_MS + HOUR_MS - 400_000];
