@@ -215,9 +215,13 @@ pub const BACKDATE: Duration = Duration::from_secs(3600);
 
 // The store.
 
-/// Connections to the database: flush, upkeep, and some eight questions of the API at once.
+/// Connections to the database: flush, upkeep, and some eight short questions at once: keys, logins, sessions.
 /// Full: callers wait [`STORE_ACQUIRE_WAIT`] for one.
 pub const STORE_CONNECTIONS: u32 = 10;
+/// Connections beside those for what people ask of history: a few cores work at no more at once. Full: the same.
+pub const STORE_QUESTIONS: u32 = 6;
+/// One statement of such a question: longer, and nobody waits for the answer any more. Beyond it the server ends it.
+pub const STORE_QUESTION_WAIT: Duration = API_DEADLINE;
 /// For a free or new connection. Beyond it the caller gets an error and tries again.
 pub const STORE_ACQUIRE_WAIT: Duration = Duration::from_secs(5);
 /// One flush takes milliseconds; a busy disk, seconds. Beyond it the connection is given up and the

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 const SETTINGS: &[&str] = &[
     "listen_addresses=",                 // no TCP
     "unix_socket_permissions=0700",      // as its folder
-    "max_connections=40",                // the pool has 10; psql and a backup find room
+    "max_connections=40",                // the pools have 16; psql and a backup find room
     "shared_buffers=64MB",               // a small machine; the kernel caches the rest
     "max_wal_size=512MB",                // a checkpoint every few minutes at thousands of rows a second
     "checkpoint_timeout=15min",          // fewer full-page images: hot partitions are rewritten all the time

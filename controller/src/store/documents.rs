@@ -127,7 +127,7 @@ impl Store {
         .bind(at_ms)
         .bind(kinds)
         .bind(MOMENT_ROWS as i64 + 1)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.questions)
         .await
         .map_err(doing("reading the documents of a moment"))?;
         Ok(rows.iter().filter_map(|row| Some((row.get("host_id"), document(row)?))).collect())

@@ -152,7 +152,7 @@ impl Store {
             .bind(host_id)
             .bind(before_ms.unwrap_or(FAR_MS).min(FAR_MS))
             .bind(limit.min(EVENTS_PER_PAGE) as i64)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.questions)
             .await
             .map_err(doing("reading events"))?;
         Ok(rows.iter().filter_map(event).collect())

@@ -42,10 +42,12 @@ pub mod upkeep;
 pub mod users;
 pub mod web_sessions;
 
-use crate::limits::{AGENT_SEEN_EVERY, FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS};
+use crate::limits::{
+    AGENT_SEEN_EVERY, FLUSH_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS, STORE_QUESTION_WAIT, STORE_QUESTIONS,
+};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,10 +92,12 @@ fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Sql { doing, source }
 }
 
-/// The database. Clones share one bounded pool.
+/// The database. Clones share two bounded pools.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// For what people ask of history, which may take long: nothing else waits for it.
+    questions: PgPool,
     known: Arc<Known>,
     retention: retention::Retention,
 }
@@ -134,7 +138,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(STORE_CONNECTIONS)
             .acquire_timeout(STORE_ACQUIRE_WAIT)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .map_err(doing("connecting to the database"))?;
         let (number, found): (i32, String) =
@@ -150,7 +154,8 @@ impl Store {
         let gate = Mutex::new(packing::read(&mut connection).await?);
         drop(connection);
         let known = Arc::new(Known { gate, ..Known::default() });
-        Ok(Self { pool, known, retention: retention::Retention::default() })
+        let questions = questions(options);
+        Ok(Self { pool, questions, known, retention: retention::Retention::default() })
     }
 
     /// The same store, which keeps its tiers for these times.
@@ -178,8 +183,20 @@ impl Store {
 
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
-        self.pool.close().await;
+        tokio::join!(self.pool.close(), self.questions.close());
     }
+}
+
+/// The server ends what takes too long: whoever asked is gone, and would leave the connection busy.
+fn questions(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(STORE_QUESTIONS)
+        .acquire_timeout(STORE_ACQUIRE_WAIT)
+        .after_connect(|connection, _| {
+            let bound = format!("set statement_timeout = {}", STORE_QUESTION_WAIT.as_millis());
+            Box::pin(async { sqlx::raw_sql(AssertSqlSafe(bound)).execute(connection).await.map(drop) })
+        })
+        .connect_lazy_with(options)
 }
 
 /// The year 2200: after all that is kept.

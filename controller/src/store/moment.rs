@@ -96,7 +96,7 @@ impl Store {
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .persistent(false)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.questions)
             .await
             .map_err(doing("reading the numbers of a moment"))?;
         let row = |row: &sqlx::postgres::PgRow| Row { kind: table.kind, key: row.get(2), values: row.get(3) };

@@ -156,7 +156,7 @@ impl Store {
         )
         .bind(host_id)
         .bind(since_ms)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.questions)
         .await
         .map_err(doing("reading what was refused"))?;
         let refusals = |row: &sqlx::postgres::PgRow| Refusals {

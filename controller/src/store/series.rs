@@ -110,7 +110,7 @@ impl Store {
         reading: Query<'_, Postgres, PgArguments>,
     ) -> Result<Parts, SeriesError> {
         let mut parts = Parts::new(grid, wanted.metrics.len(), wanted.interval_s);
-        let mut rows = reading.fetch(&self.pool);
+        let mut rows = reading.fetch(&self.questions);
         while let Some(row) = rows.try_next().await.map_err(doing("reading a series"))? {
             parts.add(&row)?;
         }
@@ -151,7 +151,7 @@ impl Store {
         .bind(query.host_id)
         .bind(query.kind as i16)
         .bind(query.keys.as_deref())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.questions)
         .await
         .map_err(doing("looking for what a series is about"))?;
         Ok(rows.into_iter().collect())
@@ -164,7 +164,7 @@ impl Store {
         )
         .bind(host_id)
         .bind(EntityKind::Host as i16)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.questions)
         .await
         .map_err(doing("looking for the sampling interval"))?
         .flatten();

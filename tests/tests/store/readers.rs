@@ -2,9 +2,11 @@
 
 use crate::packing::{CLOSED_MS, HOUR_MS, LEAF, filled};
 use crate::{Agent, Fixture, NOW_MS};
-use fleetlight_controller::limits::PARTITION_DROP_WAIT;
+use fleetlight_controller::limits::{PARTITION_DROP_WAIT, STORE_ACQUIRE_WAIT, STORE_CONNECTIONS, STORE_QUESTIONS};
 use fleetlight_controller::store::flush::Outcome;
+use fleetlight_controller::store::series::SeriesQuery;
 use fleetlight_controller::store::tables;
+use fleetlight_protocol::samples::EntityKind;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::time::{Duration, Instant};
 
@@ -98,4 +100,42 @@ async fn a_session_left_open_keeps_the_hours_that_it_read_and_no_other() {
     fixture.store.compact(CLOSED_MS + 2 * HOUR_MS).await.expect("compacts");
     assert_eq!(fixture.count("pg_class where relname like 'gpu_hot_20%' and relkind = 'r'").await, 1, "the open hour");
     assert_eq!(fixture.count("gpu_samples").await, 120 + 3);
+}
+
+#[tokio::test]
+async fn slow_questions_hold_up_no_flush() {
+    let (fixture, agent) = filled().await;
+    let mut blocker = fixture.pool.begin().await.expect("begins");
+    sqlx::query("lock table gpu_packed in access exclusive mode").execute(&mut *blocker).await.expect("locked");
+    let query = SeriesQuery {
+        host_id: agent.host_id,
+        kind: EntityKind::Gpu,
+        metrics: vec!["power_watts".into()],
+        keys: None,
+        from_ms: NOW_MS - HOUR_MS,
+        to_ms: NOW_MS,
+        buckets: 1_200,
+        now_ms: NOW_MS,
+    };
+    let ask = |_| {
+        let (store, query) = (fixture.store.clone(), query.clone());
+        tokio::spawn(async move { store.series(&query).await })
+    };
+    let asked: Vec<_> = (0..STORE_CONNECTIONS + STORE_QUESTIONS).map(ask).collect();
+    let waiting = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let full = async {
+        while fixture.count(waiting).await < i64::from(STORE_QUESTIONS) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(STORE_ACQUIRE_WAIT, full).await.expect("they read as far as they can");
+    let tick = agent.tick(500, NOW_MS - 1_000);
+    assert_eq!(fixture.flush(&[tick]).await, [Outcome::Stored]);
+    assert_eq!(fixture.count(waiting).await, i64::from(STORE_QUESTIONS), "the others wait their turn");
+    blocker.rollback().await.expect("lets go");
+    let mut answered = 0;
+    for question in asked {
+        answered += u32::from(question.await.expect("runs").is_ok());
+    }
+    assert!(answered >= STORE_QUESTIONS, "{answered} have an answer");
 }
