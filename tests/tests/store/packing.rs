@@ -155,6 +155,23 @@ async fn late_rows_that_cannot_be_merged_hold_up_nothing_else() {
 }
 
 #[tokio::test]
+async fn one_late_hour_of_a_host_is_found_without_its_others() {
+    let fixture = Fixture::new().await;
+    let many = format!(
+        "insert into gpu_late (ts, host_id, entity_id)
+         select time_of({NOW_MS}) + n * interval '5 s', n % 4, n % 80 from generate_series(1, 40000) as n"
+    );
+    sqlx::raw_sql(AssertSqlSafe(many)).execute(&fixture.pool).await.expect("filled");
+    sqlx::raw_sql("analyze gpu_late").execute(&fixture.pool).await.expect("analyzed");
+    let explain = format!(
+        "explain delete from gpu_late where host_id = 1 and ts >= time_of({NOW_MS}) and ts < time_of({})",
+        NOW_MS + HOUR_MS
+    );
+    let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&fixture.pool).await.expect("planned");
+    assert!(plan.iter().any(|line| line.contains("gpu_late_by_host")), "{plan:?}");
+}
+
+#[tokio::test]
 async fn minutes_that_cannot_be_made_hold_up_no_others() {
     let (fixture, _) = filled().await;
     fixture.store.compact(CLOSED_MS).await.expect("compacts");
