@@ -47,23 +47,3 @@ fn the_default_place_may_be_empty() {
         AgentConfig::load(None).expect("the defaults");
     }
 }
-
-#[test]
-fn the_manual_names_every_key_and_no_other() {
-    let manual = include_str!("../../docs/settings.md");
-    let part = manual.split("\n## ").find(|part| part.starts_with("Agent\n")).expect("a part of the manual");
-    let rows = part.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
-    let words = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    let mut named: Vec<&str> = words.map(|key| key.rsplit_once('.').map_or(key, |(_, last)| last)).collect();
-    let config = serde_json::to_value(AgentConfig::default()).expect("serialises");
-    let mut keys: Vec<String> = Vec::new();
-    for (key, value) in config.as_object().expect("a table") {
-        match value.as_object() {
-            Some(inner) => keys.extend(inner.keys().cloned()),
-            None => keys.push(key.clone()),
-        }
-    }
-    named.sort_unstable();
-    keys.sort_unstable();
-    assert_eq!(named, keys);
-}

@@ -14,7 +14,7 @@ pub mod inventory;
 mod kill_point;
 pub mod limits;
 pub mod mask;
-mod random;
+pub mod random;
 pub mod run;
 pub mod spool;
 pub mod tick;

@@ -1,7 +1,7 @@
-//! Chance without secrecy: pauses that differ from host to host, and data of tests.
+//! Chance without secrecy, which a seed repeats: pauses that differ from host to host, and data of tests and benches.
 
 /// SplitMix64. The same seed gives the same draws, so that a test can choose them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
 impl Random {

@@ -22,7 +22,6 @@ pub mod measure;
 pub mod netns;
 pub mod past;
 pub mod postgres;
-pub mod random;
 pub mod relay;
 pub mod sim_agent;
 pub mod sim_controller;

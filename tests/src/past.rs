@@ -1,7 +1,7 @@
 //! What an agent holds that was cut off for long: made in advance, by the agent's own spool.
 
-use crate::random::Random;
 use anyhow::{Result, ensure};
+use fleetlight_agent::random::Random;
 use fleetlight_agent::spool::disk::Folder;
 use fleetlight_agent::spool::{Bounds, Payload, Spool};
 use fleetlight_protocol::event::{Event, Fact, Severity};

@@ -5,7 +5,7 @@
 
 mod socket;
 
-use crate::random::Random;
+use fleetlight_agent::random::Random;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use socket::{Inbox, SimSocket};
 use std::collections::BTreeMap;

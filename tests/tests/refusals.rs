@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+use fleetlight_agent::config::AgentConfig;
+use fleetlight_controller::config::{ControllerConfig, WebTls};
 use fleetlight_tests::sim_agent::{authority, identity};
 use fleetlight_tests::system::binary;
 use std::fs;
@@ -208,4 +210,29 @@ fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
     // By SIGKILL: the lock needs nobody to take it back.
     drop(first);
     drop(Running::start(&case.dir.join("first.toml")));
+}
+
+#[test]
+fn the_manual_names_every_setting_and_no_other() {
+    let web_tls = Some(WebTls { certificate: "c".into(), key: "k".into() });
+    let controller = ControllerConfig { web_tls, ..ControllerConfig::default() };
+    let programs =
+        [("Agent", serde_json::to_value(AgentConfig::default())), ("Controller", serde_json::to_value(controller))];
+    let manual = include_str!("../../docs/settings.md");
+    for (program, config) in programs {
+        let part = manual.split("\n## ").find(|part| part.starts_with(program)).expect("a part of the manual");
+        let rows = part.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+        // Every other piece stands between backquotes; of a key with dots the last name counts.
+        let words = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let mut named: Vec<&str> = words.filter_map(|key| key.rsplit('.').next()).collect();
+        let config = config.expect("serialises");
+        let keys = config.as_object().expect("a table").iter().flat_map(|(key, value)| match value.as_object() {
+            Some(table) => table.keys().collect(),
+            None => vec![key],
+        });
+        let mut keys: Vec<&String> = keys.collect();
+        named.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(named, keys);
+    }
 }

@@ -1,6 +1,7 @@
 //! One agent floods; nine others keep every sample and stay live, and the controller's memory is bounded.
 
 use super::now_ms;
+use fleetlight_agent::random::Random;
 use fleetlight_agent::spool::Payload;
 use fleetlight_agent::transport::enrol::{Host, enrol};
 use fleetlight_agent::transport::udp_sockets;
@@ -14,7 +15,6 @@ use fleetlight_protocol::limits::{DOCUMENTS_PER_BATCH, FRAME_BYTES};
 use fleetlight_protocol::samples::{ContainerSample, EntityKind, GpuSample, HostSample, Row, Sample};
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::measure::{percentile, pss_bytes};
-use fleetlight_tests::random::Random;
 use fleetlight_tests::sim_agent::{Folder, SimAgent, Ways};
 use fleetlight_tests::sim_controller::BEGAN_MS;
 use fleetlight_tests::system::{Options, System};

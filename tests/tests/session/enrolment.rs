@@ -39,23 +39,39 @@ impl Door {
     }
 
     fn token(&self, id: char) -> JoinToken {
-        JoinToken {
-            ca_fingerprint: self.memory.authority.fingerprint(),
-            id: id.to_string().repeat(32),
-            secret: "f".repeat(32),
-            endpoint: self.endpoint.clone(),
-        }
+        token(&self.memory.authority, id, &self.endpoint)
     }
 
     async fn enrol(&self, token: &JoinToken) -> Result<Identity, EnrolError> {
-        let host = Host { hostname: "gpu-1".into(), machine: "machine".into() };
-        enrol(token, self.folder.path(), host, wall(0)).await
+        enrol(token, self.folder.path(), gpu_1(), wall(0)).await
     }
 
     async fn close(self) {
         self.stop.cancel();
         self.task.await.expect("ends");
     }
+}
+
+fn token(authority: &Authority, id: char, endpoint: &str) -> JoinToken {
+    JoinToken {
+        ca_fingerprint: authority.fingerprint(),
+        id: id.to_string().repeat(32),
+        secret: "f".repeat(32),
+        endpoint: endpoint.into(),
+    }
+}
+
+fn gpu_1() -> Host {
+    Host { hostname: "gpu-1".into(), machine: "machine".into() }
+}
+
+/// A controller that answers only as a test says, and a token for it.
+async fn controller() -> (Authority, TcpListener, JoinToken) {
+    let authority = authority().expect("a CA");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = listener.local_addr().expect("an address").to_string();
+    let token = token(&authority, '1', &endpoint);
+    (authority, listener, token)
 }
 
 #[tokio::test]
@@ -136,19 +152,11 @@ async fn issuing(authority: &Authority, listener: &TcpListener) -> EnrolRequest 
 
 #[tokio::test]
 async fn a_good_token_becomes_an_identity_that_only_its_owner_can_read() {
-    let authority = authority().expect("a CA");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let token = JoinToken {
-        ca_fingerprint: authority.fingerprint(),
-        id: "1".repeat(32),
-        secret: "f".repeat(32),
-        endpoint: listener.local_addr().expect("an address").to_string(),
-    };
+    let (authority, listener, token) = controller().await;
     let folder = Folder::new().expect("a folder");
-    let host = Host { hostname: "gpu-1".into(), machine: "machine".into() };
     // A clock ten years behind is no hindrance: the pinned CA makes no certificate in advance.
     let behind = wall(-10 * 365 * 24 * 3_600 * 1_000);
-    let (enrolled, _) = tokio::join!(enrol(&token, folder.path(), host, behind), issuing(&authority, &listener));
+    let (enrolled, _) = tokio::join!(enrol(&token, folder.path(), gpu_1(), behind), issuing(&authority, &listener));
     let enrolled = enrolled.expect("enrolled");
     assert_eq!((enrolled.host_name.as_str(), enrolled.agent_id), ("gpu-1", Uuid::from_u128(5)));
     let loaded = Identity::load(folder.path()).expect("readable").expect("there");
@@ -160,22 +168,15 @@ async fn a_good_token_becomes_an_identity_that_only_its_owner_can_read() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
-    let authority = authority().expect("a CA");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let token = JoinToken {
-        ca_fingerprint: authority.fingerprint(),
-        id: "1".repeat(32),
-        secret: "f".repeat(32),
-        endpoint: listener.local_addr().expect("an address").to_string(),
-    };
+    let (authority, listener, token) = controller().await;
     let folder = Folder::new().expect("a folder");
-    let host = Host { hostname: "gpu-1".into(), machine: "machine".into() };
     // Whoever reads the request and hangs up may have used the token up.
     let hangs_up = async { requested(&authority, &listener).await.0 };
-    let (lost, first) = tokio::join!(enrol(&token, folder.path(), host.clone(), wall(0)), hangs_up);
+    let (lost, first) = tokio::join!(enrol(&token, folder.path(), gpu_1(), wall(0)), hangs_up);
     let lost = lost.expect_err("no answer").to_string();
     assert!(lost.contains("try again with the same token"), "{lost}");
-    let (enrolled, second) = tokio::join!(enrol(&token, folder.path(), host, wall(0)), issuing(&authority, &listener));
+    let (enrolled, second) =
+        tokio::join!(enrol(&token, folder.path(), gpu_1(), wall(0)), issuing(&authority, &listener));
     enrolled.expect("enrolled");
     assert_eq!(public_key(&authority, &second.csr), public_key(&authority, &first.csr));
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|it| it.file_name()).collect();

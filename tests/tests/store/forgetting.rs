@@ -1,12 +1,10 @@
 //! Entities without samples are forgotten, and no flush writes samples of one that is gone.
 
+use crate::ingest::event;
 use crate::packing::{CLOSED_MS, until_waiting};
 use crate::{Agent, Fixture, NOW_MS};
 use fleetlight_controller::store::Store;
 use fleetlight_controller::store::flush::{Data, Outcome};
-use fleetlight_protocol::event::{Event, Fact, Severity};
-use fleetlight_protocol::samples::EntityKind;
-use uuid::Uuid;
 
 /// A host and a GPU whose numbers the store remembers, and no sample of them.
 async fn known_without_samples() -> (Fixture, Agent) {
@@ -52,19 +50,10 @@ async fn what_has_samples_in_any_tier_is_kept_and_the_rest_is_made_again_when_it
 #[tokio::test]
 async fn a_flush_that_writes_meanwhile_keeps_its_entities() {
     let (fixture, agent) = known_without_samples().await;
-    let event = Event {
-        id: Uuid::new_v4(),
-        at_ms: NOW_MS,
-        kind: EntityKind::Host,
-        key: String::new(),
-        subject: "alpha".into(),
-        severity: Severity::Info,
-        fact: Fact::GpuBack,
-    };
     // The flush has copied its samples, with numbers that it remembered, and waits to insert its event.
     let mut blocker = fixture.pool.begin().await.expect("begins");
     sqlx::query("lock table events in access exclusive mode").execute(&mut *blocker).await.expect("locked");
-    let batches = [agent.tick(2, NOW_MS), agent.batch(3, Data::Events(vec![event]))];
+    let batches = [agent.tick(2, NOW_MS), agent.batch(3, Data::Events(vec![event("alpha")]))];
     let release = async {
         until_waiting(&fixture, "insert into events%").await;
         let forgetting = fixture.store.clone();

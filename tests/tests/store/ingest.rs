@@ -130,7 +130,8 @@ impl Running {
     }
 }
 
-fn event(subject: &str) -> Event {
+/// One that the store takes like any other.
+pub fn event(subject: &str) -> Event {
     Event {
         id: Uuid::new_v4(),
         at_ms: NOW_MS,

@@ -1,14 +1,12 @@
 //! Closed hours become chunks: nothing lost, nothing twice, whoever writes or dies meanwhile.
 
+use crate::ingest::event;
 use crate::{Agent, Fixture, NOW_MS, gpu_row, host_row};
 use fleetlight_controller::store::flush::{Data, Outcome};
 use fleetlight_controller::store::retention::Retention;
 use fleetlight_controller::store::{Store, tables};
-use fleetlight_protocol::event::{Event, Fact, Severity};
-use fleetlight_protocol::samples::EntityKind;
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
-use uuid::Uuid;
 
 pub const HOUR_MS: i64 = 3_600_000;
 /// When the hour before [`NOW_MS`] is over, with its grace.
@@ -81,19 +79,10 @@ async fn a_row_that_commits_while_its_hour_is_packed_is_kept() {
 #[tokio::test]
 async fn an_hour_is_closed_only_after_the_flushes_that_write_to_it() {
     let (fixture, agent) = filled().await;
-    let event = Event {
-        id: Uuid::new_v4(),
-        at_ms: NOW_MS,
-        kind: EntityKind::Host,
-        key: String::new(),
-        subject: "alpha".into(),
-        severity: Severity::Info,
-        fact: Fact::GpuBack,
-    };
     // The flush has copied a sample of the hour and waits to insert its event.
     let mut blocker = fixture.pool.begin().await.expect("begins");
     sqlx::query("lock table events in access exclusive mode").execute(&mut *blocker).await.expect("locked");
-    let batches = [agent.tick(700, NOW_MS - 1_000), agent.batch(701, Data::Events(vec![event]))];
+    let batches = [agent.tick(700, NOW_MS - 1_000), agent.batch(701, Data::Events(vec![event("alpha")]))];
     let release = async {
         until_waiting(&fixture, "insert into events%").await;
         let closing = fixture.store.clone();

@@ -1,7 +1,7 @@
 //! Seeded choices: the same seed chooses the same faults in the same order. When they meet the processes is the
 //! machine's doing.
 
-use fleetlight_tests::random;
+use fleetlight_agent::random;
 use std::time::Duration;
 
 /// One loop's choices.

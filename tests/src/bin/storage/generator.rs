@@ -1,9 +1,9 @@
 //! Samples as a busy fleet gives them: autocorrelated walks, busy and idle phases, at the accuracy
 //! of the catalogue. The same seed gives the same values.
 
+use fleetlight_agent::random::Random;
 use fleetlight_protocol::metric::{Metric, Unit};
 use fleetlight_protocol::samples::{EntityKind, Row};
-use fleetlight_tests::random::Random;
 
 /// What shakes the walks.
 #[derive(Debug, Clone)]
