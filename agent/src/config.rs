@@ -25,7 +25,11 @@ pub struct AgentConfig {
     pub proc_root: PathBuf,
     /// `/sys` of the host.
     pub sys_root: PathBuf,
-    /// The Docker socket; absent from the host is no error.
+    /// Where the executor listens and the agent asks it.
+    pub executor_socket: PathBuf,
+    /// The account of the agent: beside its own, the only one that the executor answers.
+    pub agent_user: String,
+    /// The Docker socket, of which the executor alone knows; absent from the host is no error.
     pub docker_socket: PathBuf,
     /// The NVML library: a file name for the loader's search path, or a path.
     pub nvml_library: String,
@@ -46,6 +50,8 @@ impl Default for AgentConfig {
             interval_ms: 5_000,
             proc_root: "/proc".into(),
             sys_root: "/sys".into(),
+            executor_socket: "/run/fleetlight-executor/socket".into(),
+            agent_user: "fleetlight-agent".into(),
             docker_socket: "/var/run/docker.sock".into(),
             nvml_library: "libnvidia-ml.so.1".into(),
             user_pattern: None,

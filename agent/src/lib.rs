@@ -7,6 +7,7 @@ pub mod batcher;
 pub mod collectors;
 pub mod config;
 pub mod docker;
+pub mod executor;
 pub mod failure;
 pub mod identity;
 pub mod inventory;
@@ -23,4 +24,4 @@ mod trouble;
 pub mod workers;
 
 pub use failure::Failure;
-pub use run::{enrol, run};
+pub use run::{enrol, execute, run};

@@ -369,3 +369,13 @@ pub const BLOCKING_THREADS: usize = 4;
 
 /// The longest that a stop waits for tasks: systemd kills after ten times that.
 pub const STOP_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Connections that the executor serves at once: each question, each running command and each reader of logs is one.
+/// Further ones wait in the kernel's queue.
+pub const EXECUTOR_CONNECTIONS: usize = 128;
+
+/// Whoever connects to the executor asks within this time or is hung up on.
+pub const EXECUTOR_REQUEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The executor takes a question within this time or counts as away.
+pub const EXECUTOR_CALL: Duration = Duration::from_secs(5);

@@ -21,6 +21,8 @@ struct Cli {
 enum Verb {
     /// Collect and stream until stopped.
     Run(ConfigFile),
+    /// Reach Docker for the agent, as a process without network.
+    Executor(ConfigFile),
     /// Make this host's key and have the controller certify it.
     Enrol {
         /// The join token that the controller printed.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Verb::MountWorker => workers::mounts::serve(),
         Verb::NvmlWorker { library } => workers::nvml::serve(&library),
         Verb::Run(file) => conclude(run(file.config.as_deref())),
+        Verb::Executor(file) => conclude(execute(file.config.as_deref())),
         Verb::Enrol { token, config } => conclude(enrol(&token, config.config.as_deref())),
         Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
     }
@@ -78,6 +81,12 @@ fn run(file: Option<&Path>) -> Result<(), Failure> {
     let config = load(file)?;
     log_to_stderr();
     fleetlight_agent::run(config)
+}
+
+fn execute(file: Option<&Path>) -> Result<(), Failure> {
+    let config = load(file)?;
+    log_to_stderr();
+    fleetlight_agent::execute(config)
 }
 
 fn enrol(token: &JoinToken, file: Option<&Path>) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use crate::batcher;
 use crate::collectors::names::ContainerNames;
 use crate::collectors::{self, Outbox, Reading};
 use crate::config::AgentConfig;
+use crate::executor::{self, Executor};
 use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
@@ -59,6 +60,22 @@ pub fn enrol(token: &JoinToken, config: &AgentConfig) -> Result<(), Failure> {
         let enrolled = transport::enrol::enrol(token, &config.state_dir, host, Arc::new(wall_ms)).await;
         let identity = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
         println!("enrolled as {}; start the agent: fleetlight-agent run", identity.host_name);
+        Ok(())
+    })
+}
+
+/// Answers the agent's questions about Docker until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure`] if its socket cannot be made or the runtime cannot start.
+pub fn execute(config: AgentConfig) -> Result<(), Failure> {
+    block_on(async move {
+        let stop = CancellationToken::new();
+        stop_on_signal(stop.clone())?;
+        let listener = executor::server::listen(&config.executor_socket).map_err(Failure::Config)?;
+        let peers = executor::Peers::new(&config.agent_user);
+        tracing::info!(socket = %config.executor_socket.display(), "executor ready");
+        executor::server::serve(listener, Arc::new(Executor::new(config.docker_socket)), peers, stop).await;
         Ok(())
     })
 }

@@ -490,3 +490,9 @@ pub const INBOUND: usize = 1_024;
 
 /// Changes of presence on their way to the live view. Full: sessions wait.
 pub const PRESENCE: usize = 256;
+
+/// An agent grants a stream for an errand within this time, or counts as lost: it allows several at once, and ends them.
+pub const ERRAND_OPEN_WAIT: Duration = Duration::from_secs(5);
+
+/// An agent takes a word of an errand within this time, or counts as lost.
+pub const ERRAND_WRITE_WAIT: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! Events: facts at a time, drawn on time axes and kept apart from samples.
 
+use crate::command::CommandResult;
 use crate::document::CollectorState;
 use crate::samples::{EntityKind, MountState};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub enum Fact {
         to: CollectorState,
         reason: String,
     },
+    /// A command has ended; it is closed by this word.
+    CommandFinished(Box<CommandResult>),
     /// Something of a newer agent that this build does not know.
     #[serde(other)]
     Unknown,
@@ -102,6 +105,7 @@ impl Fact {
             Self::GpuBack => "gpu_back",
             Self::MountChanged { .. } => "mount_changed",
             Self::CollectorChanged { .. } => "collector_changed",
+            Self::CommandFinished(_) => "command_finished",
             Self::Unknown => "unknown",
         }
     }

@@ -5,6 +5,7 @@
 //!
 //! - [`control`]: the control stream (hello, welcome, acks, renewal) and enrolment.
 //! - [`uplink`]: what an agent streams: samples, events, inventory.
+//! - [`errand`]: what a controller asks of a host: [`command`]s, and [`logs`] as they are read.
 //! - [`metric`] and [`samples`]: the metric catalogue, stated once.
 //! - [`delta`]: the stateful sample codec of one stream.
 //! - [`frame`]: length-bounded, optionally compressed MessagePack frames.
@@ -13,14 +14,17 @@
 //! - [`join_token`]: the text that enrols a host.
 //! - [`limits`]: every bound on the wire, with its reason.
 
+pub mod command;
 pub mod control;
 pub mod delta;
 pub mod document;
+pub mod errand;
 pub mod event;
 pub mod frame;
 pub mod intervals;
 pub mod join_token;
 pub mod limits;
+pub mod logs;
 pub mod metric;
 mod model;
 mod range;
@@ -45,7 +49,11 @@ pub const SERVER_NAME: &str = "controller.fleetlight";
 /// |---|---|
 /// | 1 | the first |
 /// | 2 | history goes against credit: the agent says how much there is, the controller how much may come; facts of the past come as replay |
-pub const VERSIONS: &[u16] = &[2, 1];
+/// | 3 | the controller opens bi streams: commands and logs |
+pub const VERSIONS: &[u16] = &[3, 2, 1];
 
 /// The first version in which history goes against credit.
 pub const HISTORY_BY_CREDIT: u16 = 2;
+
+/// The first version in which the controller opens streams, each for an [`errand::Errand`].
+pub const ERRANDS: u16 = 3;

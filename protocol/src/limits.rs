@@ -46,3 +46,30 @@ pub const LABELS: usize = 64;
 /// still holds something. A day of an agent that crashes every two minutes; of more, the agent
 /// gives up the oldest.
 pub const HELD_EPOCHS: usize = 720;
+
+/// Of a command's output, what is kept of its beginning and of its end: together with its words a result stays far
+/// below a frame. What lies between is counted.
+pub const OUTPUT_HEAD_BYTES: usize = 16 * 1024;
+pub const OUTPUT_TAIL_BYTES: usize = 48 * 1024;
+
+/// Bytes of one piece of live output; more come in the next.
+pub const OUTPUT_CHUNK_BYTES: usize = 16 * 1024;
+
+/// The longest time for which an effect can be asked to hold; beyond it the command is refused.
+pub const STABLE_SECONDS: u32 = 300;
+
+/// Parameters of one runbook, and characters of one value; more is refused.
+pub const PARAMETERS: usize = 32;
+pub const PARAMETER_CHARS: usize = 4_096;
+
+/// Sources that one reader of logs may merge: all of a workshop's containers. More is refused.
+pub const LOG_SOURCES: usize = 64;
+
+/// Lines of the past that one reader may ask for of each source.
+pub const LOG_PAST_LINES: u32 = 200_000;
+
+/// Characters of one line; the rest is cut and marked. Docker itself cuts at 16 KiB.
+pub const LOG_LINE_CHARS: usize = 8_192;
+
+/// Characters of the text that lines are asked to contain.
+pub const LOG_CONTAINS_CHARS: usize = 256;

@@ -10,10 +10,11 @@ use bollard::models::{
 };
 use fleetlight_protocol::document::ContainerState;
 use fleetlight_protocol::limits::LAST_LINES;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 
 /// One line of the list of containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     pub id: ContainerId,
     pub name: String,
@@ -21,7 +22,7 @@ pub struct Listed {
 }
 
 /// What inspecting a container gives.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
     pub id: ContainerId,
     pub name: String,
@@ -50,7 +51,7 @@ pub struct Inspection {
 }
 
 /// Whose network namespace a container lives in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     Own,
     /// The host's, or another container's: the counters there are not its own.
@@ -58,7 +59,7 @@ pub enum Network {
 }
 
 /// What Docker does when a container ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     No,
     OnFailure,
@@ -79,7 +80,7 @@ impl RestartPolicy {
 }
 
 /// One event of the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonEvent {
     pub id: ContainerId,
     pub name: String,
@@ -89,7 +90,7 @@ pub struct DaemonEvent {
 }
 
 /// What happened to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     Created,
     Started,

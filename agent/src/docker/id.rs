@@ -3,15 +3,18 @@
 //! bollard puts ids into the path as they are: `../../v1.40/containers/prune?x=` would be another
 //! call. So nothing but these types reaches it, and they hold nothing but an id.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// A container's id: `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ContainerId(Arc<str>);
 
 /// An image's id, `sha256:` and 64 digits of hex.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageId(Arc<str>);
 
 impl ContainerId {
@@ -44,6 +47,37 @@ impl ImageId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What was said to be an id is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id that Docker gives")]
+pub struct NotAnId;
+
+impl TryFrom<String> for ContainerId {
+    type Error = NotAnId;
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        Self::parse(&text).ok_or(NotAnId)
+    }
+}
+
+impl TryFrom<String> for ImageId {
+    type Error = NotAnId;
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        Self::parse(&text).ok_or(NotAnId)
+    }
+}
+
+impl From<ContainerId> for String {
+    fn from(id: ContainerId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl From<ImageId> for String {
+    fn from(id: ImageId) -> Self {
+        id.as_str().to_owned()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Docker: the only module that speaks to the daemon, and the only one that knows bollard.
 //!
 //! It gives plain values ([`Inspection`], [`DaemonEvent`] …), unmasked but without environment and
-//! arguments, so that it can move into a process of its own behind typed messages. Everything is
-//! read only. Every call has a deadline ([`limits::DOCKER_CALL`]). Ids go into request paths, so
+//! arguments, which the executor passes on as typed messages: the network-facing agent has no such socket. Every call has a deadline ([`limits::DOCKER_CALL`]). Ids go into request paths, so
 //! they are newtypes that can hold nothing else ([`ContainerId`], [`ImageId`]). The statistics API
 //! is not used: a request costs the daemon 11–18 ms and a second of waiting; see
 //! [`crate::collectors::containers`].
@@ -22,13 +21,15 @@ use bollard::query_parameters::{EventsOptions, ListContainersOptionsBuilder, Log
 use fleetlight_protocol::document::CollectorState;
 use fleetlight_protocol::limits::LAST_LINES;
 use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why Docker gave no answer; the message says what happened, on what, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum DockerError {
     #[error("Docker is not installed or its socket {} does not exist", .0.display())]
     NoSocket(PathBuf),
@@ -38,15 +39,18 @@ pub enum DockerError {
     NotRunning(PathBuf),
     /// It accepts and does not answer.
     #[error("Docker at {} has not answered {call} within {} ms: look at `journalctl -u docker`; numbers of known containers go on", .socket.display(), .within.as_millis())]
-    Silent { socket: PathBuf, call: &'static str, within: Duration },
+    Silent { socket: PathBuf, call: Cow<'static, str>, within: Duration },
+    /// The process that holds the socket is not there.
+    #[error("{0}")]
+    NoExecutor(String),
     #[error("the container does not exist any more")]
     Gone,
     #[error("Docker refused {call} ({status}): {message}")]
-    Refused { call: &'static str, status: u16, message: String },
+    Refused { call: Cow<'static, str>, status: u16, message: String },
     #[error("Docker's answer to {call} was cut or not understood: {message}")]
-    Broken { call: &'static str, message: String },
+    Broken { call: Cow<'static, str>, message: String },
     #[error("Docker's answer to {call} has words that this agent does not know: {message}; update the agent")]
-    Misread { call: &'static str, message: String },
+    Misread { call: Cow<'static, str>, message: String },
 }
 
 impl DockerError {
@@ -67,6 +71,7 @@ impl DockerError {
     }
 
     fn of(call: &'static str, error: Error) -> Self {
+        let call = Cow::Borrowed(call);
         match error {
             Error::DockerResponseServerError { status_code: 404 | 409, .. } => Self::Gone,
             Error::DockerResponseServerError { status_code: status, message } => {
@@ -154,7 +159,7 @@ impl Docker {
             }
         };
         let found = self.ask("inspect", answer).await?;
-        found.ok_or_else(|| DockerError::Broken { call: "inspect", message: format!("{id} without id or state") })
+        found.ok_or_else(|| DockerError::Broken { call: "inspect".into(), message: format!("{id} without id or state") })
     }
 
     /// Bytes of an image, all its layers.
@@ -206,7 +211,7 @@ async fn deadline<T>(
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, DockerError> {
     let within = limits::DOCKER_CALL;
-    let silent = || DockerError::Silent { socket: socket.to_owned(), call, within };
+    let silent = || DockerError::Silent { socket: socket.to_owned(), call: call.into(), within };
     match tokio::time::timeout(within, answer).await {
         Err(_) | Ok(Err(Error::RequestTimeoutError)) => Err(silent()),
         Ok(Err(error)) => Err(DockerError::of(call, error)),

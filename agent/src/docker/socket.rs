@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 /// Dials and hangs up.
 pub async fn probe(socket: &Path) -> Result<(), DockerError> {
     let within = limits::DOCKER_CALL;
-    let silent = || DockerError::Silent { socket: socket.to_owned(), call: "connect", within };
+    let silent = || DockerError::Silent { socket: socket.to_owned(), call: "connect".into(), within };
     let dialled = tokio::time::timeout(within, UnixStream::connect(socket)).await.map_err(|_| silent())?;
     dialled.map(drop).map_err(|error| match error.kind() {
         ErrorKind::NotFound => DockerError::NoSocket(socket.to_owned()),

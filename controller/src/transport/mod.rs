@@ -6,6 +6,7 @@
 //! - `opening`: from handshake to welcome or refusal.
 //! - `session`: a welcomed session until its end; `control` and `uplink` are its streams.
 //! - [`registry`]: who is connected; newer sessions supersede, revoking closes.
+//! - [`errand`]: what is asked of an agent, on streams of its session that the controller opens.
 //! - [`enrolment`]: the TLS/TCP listener that takes join tokens.
 //! - `credit`: how much history all hosts may send; `pace`: how fast one may send; `present`: who is said to be there.
 //! - [`tls`]: whose certificates are believed; `gate`: who may try at once.
@@ -15,6 +16,7 @@
 mod control;
 mod credit;
 pub mod enrolment;
+pub mod errand;
 mod gate;
 pub mod listener;
 mod opening;

@@ -2,7 +2,7 @@
 
 use super::listener::Context;
 use super::opening::Opened;
-use super::registry::{Close, Entry};
+use super::registry::{Close, Entry, Line};
 use super::session::End;
 use super::{AgentRef, Presence, WallClock};
 use std::net::SocketAddr;
@@ -33,6 +33,13 @@ impl Present {
         let entry = context.registry.enter(agent.agent_id, hello.epoch, hello.connection, announce)?;
         let (presence, wall) = (context.presence.clone(), context.wall.clone());
         Ok(Self { entry: Some(entry), agent, presence, wall })
+    }
+
+    /// From now on the agent can be asked.
+    pub fn welcomed(&self, line: Line) {
+        if let Some(entry) = &self.entry {
+            entry.welcomed(line);
+        }
     }
 
     /// Waits until the registry ends this session.

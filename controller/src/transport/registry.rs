@@ -26,6 +26,15 @@ struct Live {
     epoch: Uuid,
     connection: u64,
     close: watch::Sender<Option<Close>>,
+    /// Once it was welcomed.
+    line: Option<Line>,
+}
+
+/// By which an agent can be asked something ([`super::errand`]).
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub connection: quinn::Connection,
+    pub version: u16,
 }
 
 /// Why the registry ends a session.
@@ -56,6 +65,11 @@ impl Registry {
     #[must_use]
     pub fn is_connected(&self, agent_id: Uuid) -> bool {
         self.lock().live.contains_key(&agent_id)
+    }
+
+    /// The way to an agent that was welcomed.
+    pub(super) fn line(&self, agent_id: Uuid) -> Option<Line> {
+        self.lock().live.get(&agent_id)?.line.clone()
     }
 
     /// How many sessions are live.
@@ -95,7 +109,7 @@ impl Registry {
         sessions.next_number += 1;
         let number = sessions.next_number;
         let (sender, close) = watch::channel(None);
-        sessions.live.insert(agent_id, Live { number, epoch, connection, close: sender });
+        sessions.live.insert(agent_id, Live { number, epoch, connection, close: sender, line: None });
         announce();
         Ok(Entry { registry: self.clone(), agent_id, number, close })
     }
@@ -106,6 +120,14 @@ impl Registry {
 }
 
 impl Entry {
+    /// From now on the agent can be asked.
+    pub fn welcomed(&self, line: Line) {
+        let mut sessions = self.registry.lock();
+        if let Some(live) = sessions.live.get_mut(&self.agent_id).filter(|live| live.number == self.number) {
+            live.line = Some(line);
+        }
+    }
+
     /// Waits until the registry ends this session.
     pub async fn closed(&mut self) -> Close {
         match self.close.wait_for(Option::is_some).await {

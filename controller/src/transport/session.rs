@@ -4,7 +4,7 @@ use super::control::Company;
 use super::credit::Account;
 use super::listener::Context;
 use super::present::Present;
-use super::registry::Close;
+use super::registry::{Close, Line};
 use super::uplink::{self, Lane};
 use super::{Directory, Presence, Stored, control, opening};
 use crate::limits::{ACKS, CONTROL_QUEUE, LAST_WORDS_WAIT};
@@ -112,6 +112,7 @@ async fn welcomed<D: Directory>(
     match control::write(send, &welcome).await {
         Ok(()) => {
             tracing::info!(peer = %connection.remote_address(), host = opened.host_name, version = opened.hello.agent_version, "agent connected");
+            present.welcomed(Line { connection: connection.clone(), version: opened.version });
             streams(connection, send, recv, context, opened, present).await
         }
         Err(end) => end,

@@ -30,6 +30,7 @@ mod watch;
 use super::names::{ContainerNames, UserPattern};
 use super::{Collector, Outbox, Unavailable};
 use crate::config::AgentConfig;
+use crate::executor::Client;
 use crate::limits::OPEN_FILES;
 use crate::tick::Tick;
 use cgroup::Hierarchies;
@@ -56,7 +57,7 @@ pub fn spawn(
 ) -> (Containers, impl Future<Output = ()> + Send + use<>) {
     let (board, reader) = tokio::sync::watch::channel(Board::default());
     let registry = Registry::new(names, UserPattern::new(config.user_pattern.as_deref()));
-    let watcher = Watcher::new(config.docker_socket.clone(), outbox, board, registry);
+    let watcher = Watcher::new(Client::new(config.executor_socket.clone()), outbox, board, registry);
     let collector = Containers {
         proc_root: config.proc_root.clone(),
         hierarchies: Hierarchies::find(&config.proc_root, &config.sys_root),

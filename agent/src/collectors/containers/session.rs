@@ -6,7 +6,8 @@ use super::last_lines;
 use super::registry::Outcome;
 use super::untold::Ask;
 use super::watch::{End, Watcher};
-use crate::docker::{Change, ContainerId, DaemonEvent, Docker, DockerError, ImageId, Inspection, List};
+use crate::docker::{Change, ContainerId, DaemonEvent, DockerError, ImageId, Inspection, List};
+use crate::executor::Client;
 use crate::limits::{DOCKER_LIST, DOCKER_PING, DOCKER_QUESTIONS};
 use crate::tick::wall_ms;
 use futures_util::stream::FuturesUnordered;
@@ -31,7 +32,7 @@ type Question = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// One connection: what is asked and not yet answered.
 pub struct Session<'a> {
     watcher: &'a mut Watcher,
-    docker: Docker,
+    docker: Client,
     questions: FuturesUnordered<Question>,
     /// Being inspected.
     looking: BTreeSet<ContainerId>,
@@ -42,7 +43,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(watcher: &'a mut Watcher, docker: Docker) -> Self {
+    pub fn new(watcher: &'a mut Watcher, docker: Client) -> Self {
         let (looking, due) = (BTreeSet::new(), BTreeSet::new());
         Self { watcher, docker, questions: FuturesUnordered::new(), looking, due, listed: false }
     }
@@ -83,7 +84,7 @@ impl<'a> Session<'a> {
 
     async fn event(&mut self, event: Option<Result<DaemonEvent, DockerError>>) -> Result<(), End> {
         let ended =
-            || DockerError::Broken { call: "events", message: "the stream ended: Docker stops or restarts".into() };
+            || DockerError::Broken { call: "events".into(), message: "the stream ended: Docker stops or restarts".into() };
         let mut event = match event.ok_or_else(ended)? {
             Err(error @ DockerError::Misread { .. }) => {
                 // Asked for again it would end the next session too; the list tells what it meant.
@@ -115,7 +116,7 @@ impl<'a> Session<'a> {
                     list => list?,
                 };
                 self.listed = true;
-                let misread = list.misread.map(|message| DockerError::Misread { call: "list", message });
+                let misread = list.misread.map(|message| DockerError::Misread { call: "list".into(), message });
                 watcher.report(misread.as_ref());
                 watcher.registry.listed(&list.containers, asked, now_ms, watcher.gap)
             }

@@ -7,14 +7,14 @@ use super::registry::{Registry, Target};
 use super::session::Session;
 use super::untold::Untold;
 use crate::collectors::{Outbox, Reading, Unavailable};
-use crate::docker::{Docker, DockerError};
+use crate::docker::DockerError;
+use crate::executor::Client;
 use crate::limits::DOCKER_BACKOFF;
 use crate::mask;
 use crate::tick::wall_ms;
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::limits::TEXT_CHARS;
-use std::path::PathBuf;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub struct Board {
 /// The watcher.
 #[derive(Debug)]
 pub struct Watcher {
-    socket: PathBuf,
+    executor: Client,
     outbox: Outbox,
     board: watch::Sender<Board>,
     pub(super) registry: Registry,
@@ -55,9 +55,9 @@ impl From<DockerError> for End {
 
 impl Watcher {
     #[must_use]
-    pub fn new(socket: PathBuf, outbox: Outbox, board: watch::Sender<Board>, registry: Registry) -> Self {
+    pub fn new(executor: Client, outbox: Outbox, board: watch::Sender<Board>, registry: Registry) -> Self {
         let since_ns = wall_ms().saturating_mul(1_000_000);
-        Self { socket, outbox, board, registry, since_ns, gap: true, untold: Untold::default() }
+        Self { executor, outbox, board, registry, since_ns, gap: true, untold: Untold::default() }
     }
 
     /// Follows Docker until `stop`, dialling again whenever it is lost.
@@ -130,12 +130,10 @@ impl Watcher {
 
     /// One connection's life: returns why it ended.
     async fn session(&mut self) -> End {
-        match Docker::connect(&self.socket).await {
-            Ok(docker) => {
-                let events = docker.events(self.since_ns);
-                Session::new(self, docker).follow(events).await
-            }
-            Err(error) => End::Trouble(error),
+        if let Err(error) = self.executor.ping().await {
+            return End::Trouble(error);
         }
+        let (docker, events) = (self.executor.clone(), self.executor.events(self.since_ns));
+        Session::new(self, docker).follow(events).await
     }
 }

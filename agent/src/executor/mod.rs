@@ -1,0 +1,20 @@
+//! The executor: the process that holds Docker's socket, the policy, the runbooks and the journal, and has no network.
+//!
+//! `fleetlight-agent executor` runs [`serve`]; the network-facing agent reaches it by [`Client`] through a Unix socket
+//! that lets in one account. One connection carries one [`Request`] and its answers.
+//!
+//! - [`actions`]: what a command does, one noun a file. [`policy`]: what this host does at all.
+//! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`peer`]: who may ask.
+
+pub mod actions;
+pub mod client;
+pub mod message;
+mod peer;
+pub mod policy;
+pub mod server;
+pub mod wire;
+
+pub use client::Client;
+pub use message::Request;
+pub use peer::Peers;
+pub use server::Executor;

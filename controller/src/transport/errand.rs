@@ -1,0 +1,79 @@
+//! What is asked of an agent: a bi stream of its session for each errand.
+//!
+//! The stream's flow control is the back-pressure; dropping an [`ErrandStream`] resets it, which the agent takes for a
+//! goodbye. A command is not cancelled by that: it is asked for again with the same id.
+
+use super::control::{ReadError, read};
+use super::registry::Registry;
+use crate::limits::{ERRAND_OPEN_WAIT, ERRAND_WRITE_WAIT};
+use fleetlight_protocol::ERRANDS;
+use fleetlight_protocol::errand::Errand;
+use fleetlight_protocol::frame;
+use quinn::{RecvStream, SendStream};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// Why an agent could not be asked, or gives no more answers.
+#[derive(Debug, thiserror::Error)]
+pub enum ErrandError {
+    #[error("the host is not connected")]
+    NotConnected,
+    #[error("the host's agent is too old to be asked: it speaks session version {0}, this needs {ERRANDS}; update it")]
+    TooOld(u16),
+    #[error("the connection to the host was lost: {0}")]
+    Lost(String),
+    #[error("the agent's answer was not understood: {0}")]
+    Broken(String),
+}
+
+/// One errand's stream.
+#[derive(Debug)]
+pub struct ErrandStream {
+    send: SendStream,
+    recv: RecvStream,
+}
+
+impl Registry {
+    /// Asks an agent.
+    ///
+    /// # Errors
+    /// [`ErrandError`]: it was not asked.
+    pub async fn ask(&self, agent_id: Uuid, errand: &Errand) -> Result<ErrandStream, ErrandError> {
+        let line = self.line(agent_id).ok_or(ErrandError::NotConnected)?;
+        if line.version < ERRANDS {
+            return Err(ErrandError::TooOld(line.version));
+        }
+        let opened = timeout(ERRAND_OPEN_WAIT, line.connection.open_bi()).await;
+        let opened = opened.map_err(|_| ErrandError::Lost("it answers none of many questions".into()))?;
+        let (send, recv) = opened.map_err(|error| ErrandError::Lost(error.to_string()))?;
+        let mut stream = ErrandStream { send, recv };
+        stream.write(errand).await?;
+        Ok(stream)
+    }
+}
+
+impl ErrandStream {
+    /// The next answer; none when the agent has said all.
+    ///
+    /// # Errors
+    /// [`ErrandError`]; what was read in part is lost, so it must not be dropped while it waits.
+    pub async fn read<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ErrandError> {
+        read(&mut self.recv).await.map_err(|error| match error {
+            ReadError::Lost(error) => ErrandError::Lost(error.to_string()),
+            ReadError::Cut => ErrandError::Lost("in the middle of an answer".into()),
+            ReadError::Frame(error) => ErrandError::Broken(error.to_string()),
+        })
+    }
+
+    /// # Errors
+    /// [`ErrandError::Lost`].
+    pub async fn write<M: Serialize>(&mut self, message: &M) -> Result<(), ErrandError> {
+        let bytes = frame::encode(message).map_err(|error| ErrandError::Broken(error.to_string()))?;
+        match timeout(ERRAND_WRITE_WAIT, self.send.write_all(&bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(ErrandError::Lost(error.to_string())),
+            Err(_) => Err(ErrandError::Lost("it does not read".into())),
+        }
+    }
+}
