@@ -31,6 +31,10 @@ pub struct AgentConfig {
     pub agent_user: String,
     /// The Docker socket, of which the executor alone knows; absent from the host is no error.
     pub docker_socket: PathBuf,
+    /// What this host does when it is asked to; owned by the executor's account, and writable by nobody else.
+    pub policy_file: PathBuf,
+    /// The executor's journal. Owned by its account, mode 700.
+    pub executor_state_dir: PathBuf,
     /// The NVML library: a file name for the loader's search path, or a path.
     pub nvml_library: String,
     /// Finds the user in a container's name: a regular expression with one group.
@@ -53,6 +57,8 @@ impl Default for AgentConfig {
             executor_socket: "/run/fleetlight-executor/socket".into(),
             agent_user: "fleetlight-agent".into(),
             docker_socket: "/var/run/docker.sock".into(),
+            policy_file: "/etc/fleetlight/policy.toml".into(),
+            executor_state_dir: "/var/lib/fleetlight-executor".into(),
             nvml_library: "libnvidia-ml.so.1".into(),
             user_pattern: None,
             spool: SpoolConfig::default(),

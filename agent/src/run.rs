@@ -75,7 +75,7 @@ pub fn execute(config: AgentConfig) -> Result<(), Failure> {
         let listener = executor::server::listen(&config.executor_socket).map_err(Failure::Config)?;
         let peers = executor::Peers::new(&config.agent_user);
         tracing::info!(socket = %config.executor_socket.display(), "executor ready");
-        executor::server::serve(listener, Arc::new(Executor::new(config.docker_socket)), peers, stop).await;
+        executor::server::serve(listener, Arc::new(Executor::new(config)), peers, stop).await;
         Ok(())
     })
 }

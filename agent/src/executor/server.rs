@@ -3,12 +3,13 @@
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
+use crate::config::AgentConfig;
 use crate::docker::{DaemonEvent, Docker, DockerError};
 use crate::limits::{EXECUTOR_CONNECTIONS, EXECUTOR_REQUEST_WAIT};
 use futures_util::StreamExt;
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 /// What the questions are answered from.
 #[derive(Debug)]
 pub struct Executor {
-    docker_socket: PathBuf,
+    config: AgentConfig,
     docker: Mutex<Option<Docker>>,
 }
 
@@ -113,8 +114,13 @@ async fn once<T: Serialize>(stream: &mut UnixStream, answer: T) -> Result<(), Wi
 
 impl Executor {
     #[must_use]
-    pub fn new(docker_socket: PathBuf) -> Self {
-        Self { docker_socket, docker: Mutex::default() }
+    pub fn new(config: AgentConfig) -> Self {
+        Self { config, docker: Mutex::default() }
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &AgentConfig {
+        &self.config
     }
 
     /// The daemon, dialled anew after trouble.
@@ -124,9 +130,9 @@ impl Executor {
     pub async fn docker(&self) -> Result<Docker, DockerError> {
         let mut known = self.docker.lock().await;
         if known.is_none() {
-            *known = Some(Docker::connect(&self.docker_socket).await?);
+            *known = Some(Docker::connect(&self.config.docker_socket).await?);
         }
-        known.clone().ok_or_else(|| DockerError::NoSocket(self.docker_socket.clone()))
+        known.clone().ok_or_else(|| DockerError::NoSocket(self.config.docker_socket.clone()))
     }
 
     async fn ask<T>(&self, question: impl AsyncFnOnce(Docker) -> Result<T, DockerError>) -> Result<T, DockerError> {
