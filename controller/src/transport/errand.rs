@@ -1,7 +1,7 @@
 //! What is asked of an agent: a bi stream of its session for each errand.
 //!
-//! The stream's flow control is the back-pressure; dropping an [`ErrandStream`] resets it, which the agent takes for a
-//! goodbye. A command is not cancelled by that: it is asked for again with the same id.
+//! The stream's flow control is the back-pressure; dropping an [`ErrandStream`] ends it on both ways, which the agent
+//! takes for a goodbye. A command is not cancelled by that: it is asked for again with the same id.
 
 use super::control::{ReadError, read};
 use super::registry::Registry;
@@ -21,56 +21,77 @@ pub enum ErrandError {
     NotConnected,
     #[error("the host's agent is too old to be asked: it speaks session version {0}, this needs {ERRANDS}; update it")]
     TooOld(u16),
+    /// No stream was to be had: it was not asked.
+    #[error("the host's agent takes no question: {0}")]
+    NotOpened(String),
     #[error("the connection to the host was lost: {0}")]
     Lost(String),
     #[error("the agent's answer was not understood: {0}")]
     Broken(String),
 }
 
+impl ErrandError {
+    /// Whether the agent is sure to have heard nothing.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        matches!(self, Self::NotConnected | Self::TooOld(_) | Self::NotOpened(_))
+    }
+}
+
 /// One errand's stream.
 #[derive(Debug)]
 pub struct ErrandStream {
-    send: SendStream,
-    recv: RecvStream,
+    pub words: Words,
+    pub answers: Answers,
 }
+
+/// What goes to the agent.
+#[derive(Debug)]
+pub struct Words(SendStream);
+
+/// What comes back.
+#[derive(Debug)]
+pub struct Answers(RecvStream);
 
 impl Registry {
     /// Asks an agent.
     ///
     /// # Errors
-    /// [`ErrandError`]: it was not asked.
+    /// [`ErrandError`]: it was not asked, or after [`ErrandError::Lost`] perhaps was.
     pub async fn ask(&self, agent_id: Uuid, errand: &Errand) -> Result<ErrandStream, ErrandError> {
         let line = self.line(agent_id).ok_or(ErrandError::NotConnected)?;
         if line.version < ERRANDS {
             return Err(ErrandError::TooOld(line.version));
         }
         let opened = timeout(ERRAND_OPEN_WAIT, line.connection.open_bi()).await;
-        let opened = opened.map_err(|_| ErrandError::Lost("it answers none of many questions".into()))?;
-        let (send, recv) = opened.map_err(|error| ErrandError::Lost(error.to_string()))?;
-        let mut stream = ErrandStream { send, recv };
-        stream.write(errand).await?;
+        let opened = opened.map_err(|_| ErrandError::NotOpened("all its streams for questions are in use".into()))?;
+        let (send, recv) = opened.map_err(|error| ErrandError::NotOpened(error.to_string()))?;
+        let mut stream = ErrandStream { words: Words(send), answers: Answers(recv) };
+        stream.words.write(errand).await?;
         Ok(stream)
     }
 }
 
-impl ErrandStream {
+impl Answers {
     /// The next answer; none when the agent has said all.
     ///
     /// # Errors
     /// [`ErrandError`]; what was read in part is lost, so it must not be dropped while it waits.
     pub async fn read<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ErrandError> {
-        read(&mut self.recv).await.map_err(|error| match error {
+        read(&mut self.0).await.map_err(|error| match error {
             ReadError::Lost(error) => ErrandError::Lost(error.to_string()),
             ReadError::Cut => ErrandError::Lost("in the middle of an answer".into()),
             ReadError::Frame(error) => ErrandError::Broken(error.to_string()),
         })
     }
+}
 
+impl Words {
     /// # Errors
     /// [`ErrandError::Lost`].
     pub async fn write<M: Serialize>(&mut self, message: &M) -> Result<(), ErrandError> {
         let bytes = frame::encode(message).map_err(|error| ErrandError::Broken(error.to_string()))?;
-        match timeout(ERRAND_WRITE_WAIT, self.send.write_all(&bytes)).await {
+        match timeout(ERRAND_WRITE_WAIT, self.0.write_all(&bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(ErrandError::Lost(error.to_string())),
             Err(_) => Err(ErrandError::Lost("it does not read".into())),

@@ -18,6 +18,8 @@ struct Sessions {
     live: HashMap<Uuid, Live>,
     next_number: u64,
     stopping: bool,
+    /// Counts welcomes.
+    arrivals: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ struct Live {
 /// By which an agent can be asked something ([`super::errand`]).
 #[derive(Debug, Clone)]
 pub(super) struct Line {
+    pub host_id: i32,
     pub connection: quinn::Connection,
     pub version: u16,
 }
@@ -70,6 +73,21 @@ impl Registry {
     /// The way to an agent that was welcomed.
     pub(super) fn line(&self, agent_id: Uuid) -> Option<Line> {
         self.lock().live.get(&agent_id)?.line.clone()
+    }
+
+    /// The agent of a host that can be asked now; the one that came last, if a host has several.
+    #[must_use]
+    pub fn agent_of(&self, host_id: i32) -> Option<Uuid> {
+        let sessions = self.lock();
+        let of_host =
+            sessions.live.iter().filter(|(_, live)| live.line.as_ref().is_some_and(|line| line.host_id == host_id));
+        of_host.max_by_key(|(_, live)| live.number).map(|(agent_id, _)| *agent_id)
+    }
+
+    /// Changes whenever an agent can be asked that could not be a moment ago.
+    #[must_use]
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.lock().arrivals.subscribe()
     }
 
     /// How many sessions are live.
@@ -125,6 +143,7 @@ impl Entry {
         let mut sessions = self.registry.lock();
         if let Some(live) = sessions.live.get_mut(&self.agent_id).filter(|live| live.number == self.number) {
             live.line = Some(line);
+            sessions.arrivals.send_modify(|count| *count += 1);
         }
     }
 

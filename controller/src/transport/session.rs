@@ -112,7 +112,8 @@ async fn welcomed<D: Directory>(
     match control::write(send, &welcome).await {
         Ok(()) => {
             tracing::info!(peer = %connection.remote_address(), host = opened.host_name, version = opened.hello.agent_version, "agent connected");
-            present.welcomed(Line { connection: connection.clone(), version: opened.version });
+            let host_id = opened.agent.host_id;
+            present.welcomed(Line { host_id, connection: connection.clone(), version: opened.version });
             streams(connection, send, recv, context, opened, present).await
         }
         Err(end) => end,

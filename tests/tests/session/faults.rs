@@ -11,7 +11,8 @@ use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use fleetlight_protocol::uplink::{Begin, Class, Uplink};
 use fleetlight_tests::sim_agent::{SimAgent, identity};
 use fleetlight_tests::sim_controller::{BEGAN_MS, wall};
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, TransportConfig, VarInt};
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,26 +21,34 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// Host 66: enrolled, and up to no good.
-struct Villain {
+pub struct Villain {
     _endpoint: Endpoint,
-    connection: Connection,
+    pub connection: Connection,
 }
 
 impl Villain {
     async fn new(world: &World) -> Self {
+        Self::granting(world, 0).await
+    }
+
+    /// It lets the controller open so many streams.
+    pub async fn granting(world: &World, streams: u32) -> Self {
         let agent = AgentRef { agent_id: Uuid::from_u128(66), host_id: 66 };
         let ca = &world.memory.authority;
         let (own, hash) = identity(ca, ca, agent.agent_id, address(), BEGAN_MS).expect("an identity");
         world.memory.allow(hash, agent);
         let clock = Arc::new(Clock::load(Path::new("/nonexistent"), wall(0)));
-        let config = session_config(&own, clock).expect("TLS");
+        let mut config = session_config(&own, clock).expect("TLS");
+        let mut transport = TransportConfig::default();
+        transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
+        config.transport_config(Arc::new(transport));
         let socket = world.net.free_port([10, 0, 0, 66].into());
         let endpoint = world.net.endpoint(socket, EndpointConfig::default(), None).expect("an endpoint");
         let connection = endpoint.connect_with(config, address(), SERVER_NAME).expect("dials").await.expect("connects");
         Self { _endpoint: endpoint, connection }
     }
 
-    async fn hello(&self, versions: Vec<u16>) -> (ControllerControl, SendStream, RecvStream) {
+    pub async fn hello(&self, versions: Vec<u16>) -> (ControllerControl, SendStream, RecvStream) {
         let (mut send, mut recv) = self.connection.open_bi().await.expect("a stream");
         let hello = Hello {
             versions,
@@ -65,7 +74,7 @@ impl Villain {
     }
 }
 
-async fn read(recv: &mut RecvStream) -> Result<ControllerControl> {
+pub async fn read<M: DeserializeOwned>(recv: &mut RecvStream) -> Result<M> {
     let mut head = [0; HEAD_BYTES];
     recv.read_exact(&mut head).await?;
     let head = Head::parse(head)?;

@@ -5,6 +5,7 @@
 
 mod delivery;
 mod enrolment;
+mod errands;
 mod faults;
 mod history;
 mod real;
