@@ -33,6 +33,8 @@ pub struct AgentConfig {
     pub docker_socket: PathBuf,
     /// What this host does when it is asked to; owned by the executor's account, and writable by nobody else.
     pub policy_file: PathBuf,
+    /// What may be run when the policy allows it: a runbook a file. As the policy, writable by nobody else.
+    pub runbooks_dir: PathBuf,
     /// The executor's journal. Owned by its account, mode 700.
     pub executor_state_dir: PathBuf,
     /// The NVML library: a file name for the loader's search path, or a path.
@@ -58,6 +60,7 @@ impl Default for AgentConfig {
             agent_user: "fleetlight-agent".into(),
             docker_socket: "/var/run/docker.sock".into(),
             policy_file: "/etc/fleetlight/policy.toml".into(),
+            runbooks_dir: "/etc/fleetlight/runbooks".into(),
             executor_state_dir: "/var/lib/fleetlight-executor".into(),
             nvml_library: "libnvidia-ml.so.1".into(),
             user_pattern: None,

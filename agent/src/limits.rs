@@ -359,6 +359,65 @@ pub const MEMORY_STEADY_BYTES: u64 = 1024 * 1024;
 /// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
 /// window.
 pub const DEATHS: usize = 256;
+// Units and runbooks.
+
+/// One question to systemd: it answers within milliseconds. Beyond it the bus counts as away.
+pub const SYSTEMD_CALL: Duration = Duration::from_secs(10);
+
+/// The longest that a command waits for systemd to start or stop a unit: systemd's own bounds are 90 s for each. Beyond
+/// it the job goes on, and the command says so.
+pub const UNIT_JOB_WITHIN: Duration = Duration::from_secs(200);
+
+/// Between two looks at a unit whose effect is to hold.
+pub const UNIT_LOOK: Duration = Duration::from_millis(250);
+
+/// Lines of the journal that tell why a unit is not well, their bytes, and the longest that they are waited for. What is
+/// beyond is not shown.
+pub const UNIT_LAST_LINES: u32 = 20;
+pub const UNIT_LINES_BYTES: u64 = 32 * 1024;
+pub const JOURNAL_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes of a runbook's file, and runbooks in the folder. More are not there, and the log says so.
+pub const RUNBOOK_BYTES: u64 = 64 * 1024;
+pub const RUNBOOKS: usize = 256;
+
+/// Steps of a runbook, arguments of one, bytes of one argument after its parameters were put in: what the kernel takes of
+/// one. Variables of its environment. More is refused.
+pub const RUN_STEPS: usize = 32;
+pub const RUN_ARGUMENTS: usize = 256;
+pub const RUN_ARGUMENT_BYTES: usize = 128 * 1024;
+pub const RUN_VARIABLES: usize = 128;
+
+/// How long a runbook may be allowed to run, and how long it may where it says nothing.
+pub const RUN_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=7 * 24 * 3_600;
+pub const RUN_TIMEOUT_DEFAULT_SECONDS: u64 = 3_600;
+
+/// What a runbook may print before it is stopped as one that runs wild: a line of 100 bytes for each of two million files.
+/// Of what it prints, beginning and end are kept.
+pub const RUN_OUTPUT_DEFAULT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// From SIGTERM to SIGKILL, and from SIGKILL to the word that it does not end.
+pub const RUN_GRACE: Duration = Duration::from_secs(10);
+pub const RUN_KILL_WAIT: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+pub const RUN_LOOK: Duration = Duration::from_millis(50);
+
+/// How often a run is asked which step it has reached.
+pub const RUN_STEP_LOOK: Duration = Duration::from_secs(1);
+
+/// How long output may come after the end of what printed it.
+pub const RUN_LAST_OUTPUT_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest that a look at the files that a runbook was to make may take: a million files on a network mount. Beyond
+/// it the run is not verified.
+pub const FILES_LOOK_WITHIN: Duration = Duration::from_secs(300);
+
+/// Entries that one such look may meet. Beyond it the run is not verified.
+pub const FILES_LOOKED_AT: u64 = 5_000_000;
+
+/// Expectations of one runbook about paths. More are refused.
+pub const RUN_EXPECTED_PATHS: usize = 16;
+
 // Threads.
 
 /// Threads for calls that block, started when needed: one for each of those who may wait for ever

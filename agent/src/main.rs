@@ -36,6 +36,9 @@ enum Verb {
     /// Answers for file systems, for the agent itself.
     #[command(hide = true)]
     MountWorker,
+    /// Walks trees, for the executor itself.
+    #[command(hide = true)]
+    FilesWorker,
     /// Answers for NVML, for the agent itself.
     #[command(hide = true)]
     NvmlWorker {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         // Workers are many, small and without a runtime: they come before anything else.
         Verb::MountWorker => workers::mounts::serve(),
+        Verb::FilesWorker => workers::files::serve(),
         Verb::NvmlWorker { library } => workers::nvml::serve(&library),
         Verb::Run(file) => conclude(run(file.config.as_deref())),
         Verb::Executor(file) => conclude(execute(file.config.as_deref())),

@@ -4,6 +4,7 @@
 //! that lets in one account. One connection carries one [`Request`] and its answers.
 //!
 //! - [`actions`]: what a command does, one noun a file. [`policy`]: what this host does at all.
+//! - [`systemd`]: units and transient services over the bus. [`trusted_file`]: files that nobody else can have written.
 //! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`peer`]: who may ask.
 
 pub mod actions;
@@ -12,6 +13,8 @@ pub mod message;
 mod peer;
 pub mod policy;
 pub mod server;
+pub mod systemd;
+pub mod trusted_file;
 pub mod wire;
 
 pub use client::Client;

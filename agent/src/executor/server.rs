@@ -1,5 +1,6 @@
 //! The executor's end of the socket: one task a connection, each with one question.
 
+use super::actions::runbook::Runbooks;
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub struct Executor {
     config: AgentConfig,
     docker: Mutex<Option<Docker>>,
+    runbooks: Runbooks,
 }
 
 /// Listens on `socket`, which an earlier start may have left behind.
@@ -115,12 +117,18 @@ async fn once<T: Serialize>(stream: &mut UnixStream, answer: T) -> Result<(), Wi
 impl Executor {
     #[must_use]
     pub fn new(config: AgentConfig) -> Self {
-        Self { config, docker: Mutex::default() }
+        let runbooks = Runbooks::new(&config);
+        Self { config, docker: Mutex::default(), runbooks }
     }
 
     #[must_use]
     pub fn config(&self) -> &AgentConfig {
         &self.config
+    }
+
+    #[must_use]
+    pub fn runbooks(&self) -> &Runbooks {
+        &self.runbooks
     }
 
     /// The daemon, dialled anew after trouble.

@@ -9,6 +9,7 @@
 //! that a stuck source costs one process at most; a child ends when its parent does.
 
 mod client;
+pub mod files;
 mod message;
 pub mod mounts;
 pub mod nvml;

@@ -64,7 +64,7 @@ pub enum Prepared {
     Check,
     Container(container::Prepared),
     Unit(unit::Prepared),
-    Runbook(runbook::Prepared),
+    Runbook(Box<runbook::Prepared>),
     EmergencyStop(emergency::Prepared),
 }
 
@@ -82,7 +82,8 @@ pub async fn prepare(action: &Action, policy: &Policy, executor: &Arc<Executor>)
             unit::prepare(*verb, unit, *stable_seconds, policy, executor).await.map(Prepared::Unit)
         }
         Action::Runbook { name, parameters } => {
-            runbook::prepare(name, parameters, policy, executor).await.map(Prepared::Runbook)
+            let prepared = runbook::prepare(name, parameters, policy, executor).await?;
+            Ok(Prepared::Runbook(Box::new(prepared)))
         }
         Action::EmergencyStop { pattern } => {
             emergency::prepare(pattern, policy, executor).await.map(Prepared::EmergencyStop)

@@ -1,0 +1,138 @@
+//! Files that say what this host does: only root, or the executor's own account, may have written them.
+
+use rustix::process::geteuid;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Why a file is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum Distrust {
+    #[error("{path} cannot be read: {error}")]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{0} is not a plain file")]
+    NoFile(PathBuf),
+    #[error("{path} has {bytes} bytes, more than the {most} that such a file may have")]
+    TooLong { path: PathBuf, bytes: u64, most: u64 },
+    #[error("{path} belongs to account {owner}, who could change what this host does: chown root {path}")]
+    Owner { path: PathBuf, owner: u32 },
+    #[error("{path} can be written by others than its owner (mode {mode:o}): chmod go-w {path}")]
+    Writable { path: PathBuf, mode: u32 },
+}
+
+/// The text of `path`, if nobody but root and the executor's account can have written it: neither the file nor a
+/// folder above it. May block.
+///
+/// # Errors
+/// [`Distrust`] names what is wrong and the command that mends it.
+pub fn read(path: &Path, most: u64) -> Result<String, Distrust> {
+    let unreadable = |error| Distrust::Unreadable { path: path.to_owned(), error };
+    let real = path.canonicalize().map_err(unreadable)?;
+    // The folders first: whoever can change one could put another file here after a look at the file.
+    for folder in real.ancestors().skip(1) {
+        let found = folder.symlink_metadata().map_err(unreadable)?;
+        judge(folder, &found)?;
+    }
+    let file = File::open(&real).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(Distrust::NoFile(real));
+    }
+    judge(&real, &found)?;
+    if found.len() > most {
+        return Err(Distrust::TooLong { path: real, bytes: found.len(), most });
+    }
+    let mut text = String::new();
+    file.take(most).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+fn judge(path: &Path, found: &Metadata) -> Result<(), Distrust> {
+    const STICKY: u32 = 0o1000;
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if owner != 0 && owner != geteuid().as_raw() {
+        return Err(Distrust::Owner { path: path.to_owned(), owner });
+    }
+    // In a sticky folder others can add entries, but neither remove nor rename ours.
+    let guarded = found.is_dir() && mode & STICKY != 0;
+    if mode & 0o022 != 0 && !guarded {
+        return Err(Distrust::Writable { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("fleetlight-trust-{}", uuid::Uuid::new_v4()));
+            fs::create_dir(&folder).expect("a folder");
+            fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a mode");
+            Self(folder)
+        }
+
+        fn file(&self, name: &str, mode: u32) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, "text").expect("writes");
+            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_of_ours_is_believed_also_through_a_link() {
+        let folder = Folder::new();
+        let path = folder.file("rules", 0o644);
+        assert_eq!(read(&path, 100).expect("is believed"), "text");
+        let link = folder.0.join("link");
+        symlink(&path, &link).expect("a link");
+        assert_eq!(read(&link, 100).expect("is believed"), "text");
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not() {
+        let folder = Folder::new();
+        for mode in [0o666, 0o664, 0o622] {
+            let error = read(&folder.file("open", mode), 100).expect_err("others may write");
+            assert!(matches!(error, Distrust::Writable { .. }) && error.to_string().contains("chmod go-w"), "{error}");
+        }
+        let path = folder.file("rules", 0o600);
+        fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).expect("a mode");
+        let error = read(&path, 100).expect_err("others may put another file here");
+        assert!(error.to_string().starts_with(&*folder.0.to_string_lossy()), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_account_is_not() {
+        if !geteuid().is_root() {
+            println!("SKIPPED: a file of another account: giving one away needs root");
+            return;
+        }
+        let folder = Folder::new();
+        let path = folder.file("foreign", 0o600);
+        chown(&path, Some(12_345), None).expect("given away");
+        assert!(matches!(read(&path, 100), Err(Distrust::Owner { owner: 12_345, .. })));
+    }
+
+    #[test]
+    fn neither_a_long_file_nor_a_folder_is_read() {
+        let folder = Folder::new();
+        let path = folder.file("rules", 0o644);
+        assert!(matches!(read(&path, 3), Err(Distrust::TooLong { bytes: 4, .. })));
+        assert!(matches!(read(&folder.0, 100), Err(Distrust::NoFile(_))));
+        assert!(matches!(read(&folder.0.join("none"), 100), Err(Distrust::Unreadable { .. })));
+    }
+}
