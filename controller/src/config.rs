@@ -3,6 +3,7 @@
 //! The only module that knows figment. Unknown keys and values out of range are refused with
 //! their place and what is allowed, before anything starts.
 
+use crate::api::jwt::{JwtSettings, Verifier};
 use crate::api::settings::Sites;
 use crate::api::{TlsFiles, WebSettings};
 use crate::store::retention::Retention;
@@ -42,6 +43,8 @@ pub struct ControllerConfig {
     pub dashboard_dir: PathBuf,
     /// How long samples and their rollups are kept.
     pub retention: Retention,
+    /// Whose JSON Web Tokens are believed; absent: nobody's.
+    pub jwt: Option<JwtSettings>,
 }
 
 /// Files of the page's certificate.
@@ -66,6 +69,7 @@ impl Default for ControllerConfig {
             database_url: None,
             dashboard_dir: "/usr/share/fleetlight/dashboard".into(),
             retention: Retention::default(),
+            jwt: None,
         }
     }
 }
@@ -111,6 +115,7 @@ impl ControllerConfig {
             tls: self.web_tls.clone().map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key }),
             trusted_proxy: self.trusted_proxy,
             dashboard_dir: self.dashboard_dir.clone(),
+            jwt: self.jwt.clone(),
         }
     }
 
@@ -133,6 +138,7 @@ impl ControllerConfig {
             ));
         }
         self.retention.check().map_err(|fault| ("retention", fault))?;
+        self.jwt.clone().map(Verifier::load).transpose().map_err(|fault| ("jwt", fault))?;
         if let Some(tls) = &self.web_tls {
             for file in [&tls.certificate, &tls.key] {
                 if !file.is_file() {

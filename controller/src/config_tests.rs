@@ -29,6 +29,19 @@ fn each_fault_names_key_place_and_what_is_allowed() {
         ("database_url = \"mysql://db\"", &["database_url", "postgres://"]),
         ("public_url = \"fleet.example.org\"", &["public_url", "https://"]),
         ("[retention]\nraw_days = 0", &["retention", "raw_days = 0", "1 to 36500"]),
+        ("[jwt]\nissuer = \"i\"", &["jwt", "audience"]),
+        (
+            "[jwt]\nissuer = \"i\"\naudience = \"a\"\nalgorithm = \"none\"\nkey_file = \"/k\"",
+            &["jwt.algorithm", "none", "RS256"],
+        ),
+        (
+            "[jwt]\nissuer = \"i\"\naudience = \"a\"\nalgorithm = \"RS256\"\nkey_file = \"/no/key\"",
+            &["jwt", "key_file: /no/key cannot be read"],
+        ),
+        (
+            "[jwt]\nissuer = \"i\"\naudience = \"a\"\nalgorithm = \"RS256\"\nkey_file = \"/k\"\nroles = { ops = \"root\" }",
+            &["jwt.roles.ops", "root", "sysops"],
+        ),
         ("[web_tls]\ncertificate = \"/no/cert\"\nkey = \"/no/key\"", &["web_tls", "/no/cert does not exist"]),
     ];
     for (text, expected) in table {

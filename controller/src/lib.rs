@@ -20,4 +20,4 @@ pub mod store;
 pub mod transport;
 
 pub use failure::Failure;
-pub use run::{join_token, run};
+pub use run::{join_token, reset_password, run};

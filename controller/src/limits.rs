@@ -276,7 +276,7 @@ pub const REFUSALS_SHOWN: Duration = Duration::from_secs(24 * 3600);
 pub const QUARANTINE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A join token enrols one host within this time of its making.
 pub const JOIN_TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// How long after its end a join token is still listed.
+/// How long after its end a join token or an API token is still listed.
 pub const TOKEN_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Keys that one agent may have while the answers to its renewals get lost. Beyond it the oldest goes.
 pub const KEYS_PER_AGENT: i64 = 4;
@@ -477,6 +477,57 @@ pub const LOGIN_FORGET_AFTER: Duration = Duration::from_secs(900);
 
 /// Accounts and addresses whose failures are remembered, about 1 MiB; the least guilty are forgotten first.
 pub const LOGIN_KEYS: usize = 10_000;
+
+/// A wrong name or password is told no sooner than this: longer than the slowest hash takes (bcrypt of cost 12), so
+/// that the time tells nobody which names exist.
+pub const LOGIN_REFUSED_AFTER: Duration = Duration::from_millis(400);
+
+/// How long a password counts as given just now, for what destroys or costs.
+pub const FRESH_FOR: Duration = Duration::from_secs(300);
+
+/// Costs of password hashes from elsewhere: each doubles bcrypt's time, and 14 take a second. Beyond them they are
+/// refused.
+pub const BCRYPT_COST_MAX: u32 = 14;
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+pub const ARGON2_TIME_MAX: u32 = 8;
+
+/// Life of a one-time link for somebody new, or who forgot the password.
+pub const LINK_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a browser in which somebody has logged in is known after that; and how many of one person, a dozen of
+/// devices and as many profiles. Full: the one not used for longest is forgotten, which costs it only its exemption.
+pub const DEVICE_KNOWN: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const DEVICES_PER_USER: i64 = 24;
+
+/// Characters kept of a browser's name for itself.
+pub const USER_AGENT_CHARS: usize = 256;
+
+/// Good API tokens of one person: one for each script. Full: revoke one first.
+pub const TOKENS_PER_USER: i64 = 50;
+
+/// Life of an API token, in days: of one that does not say, and at most.
+pub const TOKEN_DAYS: u32 = 90;
+pub const TOKEN_DAYS_MAX: u32 = 366;
+
+/// People that may be there: a list that one page shows. Full: nobody can be added.
+pub const USERS: usize = 1_000;
+
+/// How long a password that came by HTTP Basic is not hashed again, and how many are remembered. Full: all are
+/// forgotten, and hashed once more.
+pub const BASIC_REMEMBERED_FOR: Duration = Duration::from_secs(60);
+pub const BASIC_REMEMBERED: usize = 1_024;
+
+/// How often a live stream looks whether its caller may still have it.
+pub const STREAM_LOOK: Duration = Duration::from_secs(60);
+
+/// By how much the clock of whoever issues JWTs may differ from ours.
+pub const JWT_LEEWAY: Duration = Duration::from_secs(60);
+
+/// Keys in a JWKS file: two, while one replaces the other, and as many for each of several uses.
+pub const JWT_KEYS: usize = 16;
+
+/// Bytes of a file with keys for JWTs.
+pub const JWT_KEY_BYTES: u64 = 64 * 1024;
 
 /// Bytes of a CSP report that are logged, and how many reports are: the rest is only counted.
 pub const CSP_REPORT_BYTES: usize = 1_024;

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use fleetlight_controller::config::{ControllerConfig, DEFAULT_FILE};
 use fleetlight_controller::store::hosts::{HOST_NAME_RULE, is_host_name};
-use fleetlight_controller::{Failure, join_token, run};
+use fleetlight_controller::{Failure, join_token, reset_password, run};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,14 @@ enum Verb {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Print a one-time link that sets a new password, good for a day: for who forgot the old one.
+    ResetPassword {
+        /// Whose; without it the first admin's.
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +61,12 @@ fn main() -> ExitCode {
             log_to_stderr("warn");
             let token = block_on(join_token(config, host.as_deref()))?;
             println!("{token}");
+            Ok(())
+        }),
+        Verb::ResetPassword { user, config } => load(config.config.as_deref()).and_then(|config| {
+            log_to_stderr("warn");
+            let link = block_on(reset_password(config, user.as_deref()))?;
+            println!("{link}");
             Ok(())
         }),
     };

@@ -4,8 +4,8 @@
 //! database knows it, then whoever feeds it. Order of stopping: sessions, what they brought, the
 //! page, the database.
 
-use crate::api::settings::WebError;
-use crate::api::{AgentSessions, Joining, Parts, Web};
+use crate::api::settings::{Sites, WebError};
+use crate::api::{AgentSessions, Joining, Parts, Web, setup};
 use crate::ca::Authority;
 use crate::config::ControllerConfig;
 use crate::directory::StoreDirectory;
@@ -16,6 +16,7 @@ use crate::limits::{INBOUND, PRESENCE};
 use crate::live::Live;
 use crate::postgres::PrivatePostgres;
 use crate::store::Store;
+use crate::store::users::Role;
 use crate::transport::{Credits, Paces, Registry, WallClock, enrolment, listener, system_clock};
 use fleetlight_protocol::control::{Refusal, RefusalCode};
 use fleetlight_protocol::join_token::JoinToken;
@@ -76,6 +77,35 @@ pub async fn join_token(config: ControllerConfig, host: Option<&str>) -> Result<
         secret: made.secret,
         endpoint: config.public_endpoint,
     })
+}
+
+/// A one-time link that sets a user's password: of `name`, else of the first admin.
+///
+/// # Errors
+/// [`Failure`] if nobody active has the name, or the controller's database does not answer.
+pub async fn reset_password(config: ControllerConfig, name: Option<&str>) -> Result<String, Failure> {
+    let sites = Sites::new(&config.web_settings(), config.web_listen)
+        .map_err(|error| Failure::Config(format!("{}: {error}", error.setting())))?;
+    let database = Database::join(&config).await?;
+    let made = reset_link(&database.store, &sites.origin(), name, system_clock()()).await;
+    database.close().await;
+    made
+}
+
+async fn reset_link(store: &Store, origin: &str, name: Option<&str>, now_ms: i64) -> Result<String, Failure> {
+    let users = store.users().await.map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let chosen = match name {
+        Some(name) => users.iter().find(|user| user.name == name),
+        None => users.iter().filter(|user| user.active && user.role == Role::Admin).min_by_key(|user| user.id),
+    };
+    let unknown = || {
+        let known: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+        Failure::Config(format!("--user: there is no user {:?}; known: {}", name.unwrap_or_default(), known.join(", ")))
+    };
+    let user = chosen.ok_or_else(unknown)?;
+    let link = setup::link_for(store, origin, user.id, now_ms).await;
+    let disabled = || Failure::Config(format!("--user: {:?} is disabled; an admin enables it on the page", user.name));
+    link.map_err(|error| Failure::Unavailable(format!("{error:#}")))?.ok_or_else(disabled)
 }
 
 fn authority(config: &ControllerConfig, clock: &WallClock) -> Result<Authority, Failure> {

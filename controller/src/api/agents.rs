@@ -1,9 +1,9 @@
 //! The keys that hosts hold.
 
+use super::caller::Caller;
 use super::{Api, ApiError, extract};
 use crate::live::presence::Now;
 use crate::store::agents::AgentRecord;
-use crate::store::web_sessions::WebSession;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -46,15 +46,15 @@ pub async fn list(State(api): State<Api>) -> Result<Json<Vec<AgentView>>, ApiErr
 /// The row first, then the session: a new connect is refused by the row.
 pub async fn revoke(
     State(api): State<Api>,
-    Extension(session): Extension<WebSession>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id: Uuid = extract::id(&id, "agent")?;
-    let why = format!("revoked by {}", session.user_name);
+    let why = format!("revoked by {}", caller.name);
     if !api.store().revoke_agent(id, &why, Now::take().wall_ms).await? {
         return Err(ApiError::not_found("there is no such agent, or it is revoked already"));
     }
     api.0.parts.agents.close_revoked(id);
-    tracing::info!(by = session.user_name, agent = %id, "agent revoked");
+    tracing::info!(by = caller.name, agent = %id, "agent revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ struct Problem<'a> {
     title: &'static str,
     detail: &'a str,
     request_id: &'a str,
+    /// For programs, where they can go on by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// Runs the call within its deadline and turns any refusal into a problem with the request's id.
@@ -52,21 +55,20 @@ pub fn plain(error: &ApiError) -> Response {
     problem(error, &Uuid::new_v4().simple().to_string(), &Response::default())
 }
 
-/// For calls of whoever is logged in.
-pub async fn session_room(State(api): State<Api>, request: Request, next: Next) -> Response {
-    in_room(&api.0.room, request, next).await
-}
-
 /// For calls of anybody.
 pub async fn public_room(State(api): State<Api>, request: Request, next: Next) -> Response {
-    in_room(&api.0.public_room, request, next).await
+    match place(&api.0.public_room).await {
+        Ok(_place) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
-async fn in_room(room: &Semaphore, request: Request, next: Next) -> Response {
-    let Ok(Ok(_room)) = timeout(API_QUEUE_WAIT, room.acquire()).await else {
-        return ApiError::unavailable("too many calls at the same time; try again").into_response();
-    };
-    next.run(request).await
+/// A place in a room, until it is dropped.
+pub(super) async fn place(room: &Semaphore) -> Result<SemaphorePermit<'_>, ApiError> {
+    match timeout(API_QUEUE_WAIT, room.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(ApiError::unavailable("too many calls at the same time; try again")),
+    }
 }
 
 fn problem(error: &ApiError, request_id: &str, refused: &Response) -> Response {
@@ -75,6 +77,7 @@ fn problem(error: &ApiError, request_id: &str, refused: &Response) -> Response {
         title: error.status.canonical_reason().unwrap_or("Error"),
         detail: &error.detail,
         request_id,
+        code: error.code,
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = (error.status, Body::from(body)).into_response();

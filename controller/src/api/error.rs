@@ -14,13 +14,15 @@ pub struct ApiError {
     pub status: StatusCode,
     pub detail: String,
     pub retry_after: Option<Duration>,
+    /// For programs: what mends it. `reauthenticate`, `password_due`.
+    pub code: Option<&'static str>,
     /// For the log only.
     pub cause: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None, cause: None }
+        Self { status, detail: detail.into(), retry_after: None, code: None, cause: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {

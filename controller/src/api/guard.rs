@@ -1,11 +1,13 @@
-//! Who may come in: our host names only, nothing that another site caused, and a session.
+//! Who may come in: our host names only, nothing that another site caused, and whoever may.
 //!
 //! Cookies ignore ports, and the same machine may serve other people's code on another one, so
 //! `same-site` is as foreign as `cross-site`.
 
+use super::access::Permission;
+use super::caller::Shown;
 use super::server::Peer;
 use super::settings::Site;
-use super::{Api, ApiError, envelope, session};
+use super::{Api, ApiError, caller, envelope, session};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -53,7 +55,16 @@ fn judge_origin(method: &Method, headers: &HeaderMap, asked: Option<&Asked>) -> 
     if !matches!(fetch_site, None | Some("same-origin" | "none")) {
         return Err(ApiError::forbidden("another site caused this request; open the page itself"));
     }
-    if method.is_safe() {
+    let authorization = text("authorization");
+    let is_basic =
+        authorization.is_some_and(|value| value.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("basic ")));
+    if is_basic && fetch_site.is_some() {
+        // Browsers send it by themselves once somebody has opened a link with name and password in it.
+        return Err(ApiError::forbidden("HTTP Basic is for scripts; browsers log in"));
+    }
+    // A socket goes both ways, and no browser asks before it opens one to another site.
+    let is_socket = headers.contains_key(header::UPGRADE);
+    if method.is_safe() && !is_socket {
         return Ok(());
     }
     let ours = asked.map(|asked| asked.site.origin.as_str());
@@ -62,10 +73,15 @@ fn judge_origin(method: &Method, headers: &HeaderMap, asked: Option<&Asked>) -> 
             return Err(ApiError::forbidden(format!("the origin {origin:?} is not this page's")));
         }
         (Some("same-origin"), _) | (_, Some(_)) => {}
+        // No other site can set this header without asking us first, and we say no.
+        (None, None) if authorization.is_some() => {}
         (_, None) => {
             let ours = ours.unwrap_or_default();
             return Err(ApiError::forbidden(format!("this call changes something: send the header Origin: {ours}")));
         }
+    }
+    if is_socket {
+        return Ok(());
     }
     let content_type = text("content-type").unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -75,15 +91,33 @@ fn judge_origin(method: &Method, headers: &HeaderMap, asked: Option<&Asked>) -> 
     Err(ApiError::unsupported_media_type("send the header Content-Type: application/json"))
 }
 
-/// Demands a session and hands it on.
-pub async fn demand_session(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match session::of_request(&api, session::cookie_hash(&request)).await {
-        Ok(session) => {
-            request.extensions_mut().insert(session);
-            next.run(request).await
-        }
-        Err(error) => error.into_response(),
+/// A route's door.
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub api: Api,
+    /// What the caller must be allowed; without one anybody passes, but nobody by wrong proof.
+    pub needs: Option<Permission>,
+}
+
+/// Finds out who calls, lets pass whoever may, and hands the caller on.
+pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    // The place is the call's until it is answered.
+    let (caller, _place) = match caller::of_request(&door.api, Shown::by(&request)).await {
+        Ok(found) => found,
+        Err(error) => return error.into_response(),
+    };
+    let judged = match (&caller, door.needs) {
+        (Some(caller), Some(permission)) => caller.may(permission),
+        (None, Some(_)) => session::refusal(&door.api).await,
+        (_, None) => Ok(()),
+    };
+    if let Err(error) = judged {
+        return error.into_response();
     }
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    next.run(request).await
 }
 
 #[cfg(test)]

@@ -45,3 +45,28 @@ fn writing_is_json() {
     assert_eq!(post("text/plain"), Some(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     assert_eq!(judge(&Method::DELETE, &[("origin", OURS)]), Some(StatusCode::UNSUPPORTED_MEDIA_TYPE));
 }
+
+#[test]
+fn scripts_with_proof_of_their_own_need_no_origin_and_browsers_send_no_basic() {
+    let post = |headers: &[_]| judge(&Method::POST, &[headers, &[JSON]].concat());
+    for proof in ["Bearer fl_00", "Basic YTpi"] {
+        assert_eq!(post(&[("authorization", proof)]), None);
+        for foreign in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("origin", "null")] {
+            assert_eq!(post(&[("authorization", proof), foreign]), Some(StatusCode::FORBIDDEN), "{foreign:?}");
+        }
+    }
+    for site in ["none", "same-origin"] {
+        let browser = [("authorization", "bASIC YTpi"), ("sec-fetch-site", site)];
+        assert_eq!(judge(&Method::GET, &browser), Some(StatusCode::FORBIDDEN), "{site}");
+    }
+}
+
+#[test]
+fn a_socket_proves_its_origin() {
+    let get = |headers: &[_]| judge(&Method::GET, &[headers, &[("upgrade", "websocket")]].concat());
+    assert_eq!(get(&[("origin", OURS)]), None);
+    assert_eq!(get(&[("authorization", "Bearer fl_00")]), None, "scripts");
+    for refused in [&[][..], &[("origin", "https://evil.example")], &[("origin", "https://fleet.example.org:8443")]] {
+        assert_eq!(get(refused), Some(StatusCode::FORBIDDEN), "{refused:?}");
+    }
+}

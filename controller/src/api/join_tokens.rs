@@ -1,11 +1,11 @@
 //! One-time tokens with which hosts join.
 
+use super::caller::Caller;
 use super::extract::Body;
 use super::{Api, ApiError};
 use crate::live::presence::Now;
 use crate::store::hosts::{HOST_NAME_RULE, is_host_name};
 use crate::store::join_tokens::JoinTokenRecord;
-use crate::store::web_sessions::WebSession;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -62,7 +62,7 @@ pub async fn list(State(api): State<Api>) -> Result<Json<Vec<TokenView>>, ApiErr
 
 pub async fn create(
     State(api): State<Api>,
-    Extension(session): Extension<WebSession>,
+    Extension(caller): Extension<Caller>,
     Body(wish): Body<Wish>,
 ) -> Result<Json<NewToken>, ApiError> {
     let host_name = wish.host_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
@@ -70,7 +70,7 @@ pub async fn create(
         return Err(ApiError::bad_request(format!("{name:?}: {HOST_NAME_RULE}")));
     }
     let made = api.store().create_join_token(host_name, Now::take().wall_ms).await?;
-    tracing::info!(by = session.user_name, token = made.id, host_name, "join token made");
+    tracing::info!(by = caller.name, token = made.id, host_name, "join token made");
     let joining = &api.0.parts.joining;
     let token = JoinToken {
         ca_fingerprint: joining.ca_fingerprint,
@@ -86,7 +86,7 @@ pub async fn create(
 
 pub async fn revoke(
     State(api): State<Api>,
-    Extension(session): Extension<WebSession>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     if !api.store().revoke_join_token(&id, Now::take().wall_ms).await? {
@@ -94,6 +94,6 @@ pub async fn revoke(
             "there is no such unused join token; a used one is ended by revoking its agent",
         ));
     }
-    tracing::info!(by = session.user_name, token = id, "join token revoked");
+    tracing::info!(by = caller.name, token = id, "join token revoked");
     Ok(StatusCode::NO_CONTENT)
 }

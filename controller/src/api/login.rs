@@ -2,10 +2,12 @@
 
 use super::extract::{Body, Secret};
 use super::guard::Asked;
-use super::throttle::Verdict;
-use super::{Api, ApiError, session};
-use crate::limits::USER_NAME_CHARS;
+use super::throttle::{Verdict, Way};
+use super::{Api, ApiError, caller, device, session};
+use crate::limits::{LOGIN_REFUSED_AFTER, USER_NAME_CHARS};
+use crate::store::users::User;
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -20,33 +22,56 @@ pub struct Login {
 pub async fn post(
     State(api): State<Api>,
     Extension(asked): Extension<Asked>,
+    headers: HeaderMap,
     Body(login): Body<Login>,
 ) -> Result<Response, ApiError> {
-    if login.name.chars().count() > USER_NAME_CHARS {
+    let way = device::way(&api, &login.name, &headers, &asked).await?;
+    let user = judge(&api, &login.name, login.password, way, &asked).await?;
+    tracing::info!(name = user.name, address = %asked.client, "logged in");
+    session::begin(&api, &user, &asked, &headers).await
+}
+
+/// The user of this name and password, within the bounds of back-off. A wrong name takes as long as a wrong password.
+pub(super) async fn judge(api: &Api, name: &str, password: Secret, way: Way, asked: &Asked) -> Result<User, ApiError> {
+    if name.chars().count() > USER_NAME_CHARS {
         return Err(wrong());
     }
-    match api.0.throttle.begin(&login.name, asked.client, Instant::now()) {
+    match api.0.throttle.begin(name, way, Instant::now()) {
         Verdict::Judge(delay) => tokio::time::sleep(delay).await,
         Verdict::Wait(wait) => {
             let seconds = wait.as_secs_f64().ceil();
             return Err(ApiError::too_many(format!("too many failed logins: try again in {seconds} s"), wait));
         }
     }
-    let user = api.store().user(&login.name).await?;
+    let began = Instant::now();
+    let user = api.store().user(name).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.clone());
-    let right = api.0.passwords.verify(login.password.0, stored).await.map_err(ApiError::internal)?;
+    let passwords = &api.0.passwords;
+    let right = passwords.verify(password.0.clone(), stored).await.map_err(ApiError::internal)?;
     let Some(user) = user.filter(|_| right) else {
-        tracing::warn!(name = ?login.name, address = %asked.client, "login failed");
+        tracing::warn!(?name, address = %asked.client, "login failed");
+        tokio::time::sleep_until(began + LOGIN_REFUSED_AFTER).await;
         return Err(wrong());
     };
-    api.0.throttle.succeeded(&login.name, asked.client);
-    tracing::info!(name = user.name, address = %asked.client, "logged in");
-    session::begin(&api, &user, &asked).await
+    api.0.throttle.succeeded(name, way);
+    if !user.active {
+        return Err(ApiError::forbidden("this account is disabled; ask an admin"));
+    }
+    upgraded(api, user, password).await
+}
+
+/// The user with a hash of today's kind.
+async fn upgraded(api: &Api, user: User, password: Secret) -> Result<User, ApiError> {
+    let Some(old) = user.password_hash.as_deref().filter(|hash| super::password::is_outdated(hash)) else {
+        return Ok(user);
+    };
+    let new = api.0.passwords.hash(password.0).await.map_err(ApiError::internal)?;
+    api.store().upgrade_password_hash(user.id, old, &new).await?;
+    tracing::info!(name = user.name, "a password's hash from elsewhere was replaced by argon2id");
+    Ok(User { password_hash: Some(new), ..user })
 }
 
 /// The same words for a wrong name and a wrong password.
 fn wrong() -> ApiError {
-    let mut error = ApiError::unauthorized(false);
-    error.detail = "name or password is wrong".to_owned();
-    error
+    caller::refused("name or password is wrong")
 }

@@ -3,15 +3,21 @@
 //! Reads `store`, watches `live`, acts on sessions of agents through [`AgentSessions`]; holds no SQL.
 //!
 //! - [`settings`], [`server`]: where and how it is served; [`Web`] is the way in.
-//! - [`routes`]: every call with who may make it; [`envelope`], [`guard`]: what each passes through.
+//! - [`routes`]: every call with what it takes to make it; [`access`]: who may do what; [`caller`]: who asks, by
+//!   session, token, password or JWT; [`envelope`], [`guard`]: what each call passes through.
 //! - one file a noun: [`hosts`], [`events`], [`series`], [`stream`], …
 //!
-//! Invariants: no call without a session but the few that [`routes`] lists as public; no request for
+//! Invariants: no call by nobody but the few that [`routes`] lists as public or open; no request for
 //! another host name, and none that another site caused; every refusal is a problem in words.
 
+pub mod access;
+pub mod account;
 pub mod agents;
+pub mod basic;
+pub mod caller;
 pub mod catalogue;
 pub mod csp_report;
+pub mod device;
 pub mod envelope;
 pub mod error;
 pub mod events;
@@ -19,8 +25,10 @@ pub mod extract;
 pub mod guard;
 pub mod hosts;
 pub mod join_tokens;
+pub mod jwt;
 pub mod login;
 pub mod moment;
+pub mod open_streams;
 pub mod page;
 pub mod password;
 pub mod refusals;
@@ -28,10 +36,13 @@ pub mod routes;
 pub mod series;
 pub mod server;
 pub mod session;
+pub mod sessions;
 pub mod settings;
 pub mod setup;
 pub mod stream;
 pub mod throttle;
+pub mod tokens;
+pub mod users;
 
 pub use error::ApiError;
 pub use server::Web;
@@ -41,8 +52,8 @@ use crate::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
 use crate::live::Live;
 use crate::store::Store;
 use csp_report::CspReports;
+use open_streams::OpenStreams;
 use password::Passwords;
-use session::OpenStreams;
 use settings::Sites;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +92,15 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// What the settings have come to.
+struct Own {
+    sites: Sites,
+    dashboard_dir: PathBuf,
+    jwt: Option<jwt::Verifier>,
+    /// Random, of this process.
+    basic_key: [u8; 32],
+}
+
 /// What every call can reach.
 #[derive(Clone)]
 pub struct Api(Arc<Shared>);
@@ -91,6 +111,8 @@ struct Shared {
     dashboard_dir: PathBuf,
     passwords: Passwords,
     throttle: Throttle,
+    basic: basic::Remembered,
+    jwt: Option<jwt::Verifier>,
     streams: OpenStreams,
     reports: CspReports,
     /// Room for calls at the same time: of whoever is logged in, and of anybody.
@@ -108,13 +130,15 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    fn new(parts: Parts, sites: Sites, dashboard_dir: PathBuf, stop: CancellationToken) -> Self {
+    fn new(parts: Parts, own: Own, stop: CancellationToken) -> Self {
         Self(Arc::new(Shared {
             parts,
-            sites,
-            dashboard_dir,
+            sites: own.sites,
+            dashboard_dir: own.dashboard_dir,
             passwords: Passwords::default(),
             throttle: Throttle::default(),
+            basic: basic::Remembered::new(own.basic_key),
+            jwt: own.jwt,
             streams: OpenStreams::default(),
             reports: CspReports::default(),
             room: Semaphore::new(API_CONCURRENCY),

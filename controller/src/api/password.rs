@@ -1,9 +1,12 @@
-//! Password hashes: argon2id, off the async workers, a few at a time.
+//! Password hashes: argon2id, off the async workers, a few at a time. bcrypt's from elsewhere are verified too, and
+//! replaced at the next login.
 
-use crate::limits::{ARGON2_AT_ONCE, PASSWORD_BYTES, PASSWORD_MIN_CHARS};
-use argon2::Argon2;
+use crate::limits::{
+    ARGON2_AT_ONCE, ARGON2_MEMORY_KIB_MAX, ARGON2_TIME_MAX, BCRYPT_COST_MAX, PASSWORD_BYTES, PASSWORD_MIN_CHARS,
+};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -30,6 +33,36 @@ pub fn fault(password: &str) -> Option<String> {
     }
     (password.len() > PASSWORD_BYTES)
         .then(|| format!("the password is too long: use at most {PASSWORD_BYTES} bytes in UTF-8"))
+}
+
+/// What is wrong with a password hash from elsewhere, if anything: it must be one that can be verified, in bounded
+/// time.
+#[must_use]
+pub fn hash_fault(hash: &str) -> Option<String> {
+    let allowed = || {
+        Some(format!(
+            "the password hash must be bcrypt of cost {BCRYPT_COST_MAX} at most ($2b$…) or argon2id with at most \
+             {ARGON2_MEMORY_KIB_MAX} KiB and {ARGON2_TIME_MAX} passes ($argon2id$…)"
+        ))
+    };
+    if is_bcrypt(hash) {
+        let parts = hash.parse::<bcrypt::HashParts>().ok().filter(|parts| parts.get_cost() <= BCRYPT_COST_MAX);
+        return if parts.is_some() { None } else { allowed() };
+    }
+    let parsed = PasswordHash::new(hash).ok().filter(|hash| hash.algorithm.as_str() == "argon2id");
+    let params = parsed.filter(|hash| hash.hash.is_some()).and_then(|hash| Params::try_from(&hash).ok());
+    let bounded = |params: &Params| params.m_cost() <= ARGON2_MEMORY_KIB_MAX && params.t_cost() <= ARGON2_TIME_MAX;
+    if params.as_ref().is_some_and(bounded) { None } else { allowed() }
+}
+
+/// Whether a hash is of a kind that is not made any more.
+#[must_use]
+pub fn is_outdated(hash: &str) -> bool {
+    is_bcrypt(hash)
+}
+
+fn is_bcrypt(hash: &str) -> bool {
+    hash.starts_with("$2")
 }
 
 impl Passwords {
@@ -80,6 +113,10 @@ fn hash(password: &str) -> Result<String, PasswordError> {
 }
 
 fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
+    if is_bcrypt(stored) {
+        let right = bcrypt::verify(password, stored);
+        return right.map_err(|error| PasswordError(format!("the stored hash: {error}")));
+    }
     let stored = PasswordHash::new(stored).map_err(|error| PasswordError(format!("the stored hash: {error}")))?;
     match Argon2::default().verify_password(password.as_bytes(), &stored) {
         Ok(()) => Ok(true),
@@ -125,6 +162,65 @@ mod tests {
         drop(finish);
         let all = passwords.0.acquire_many(ARGON2_AT_ONCE as u32);
         let _all = tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("free once it is done");
+    }
+
+    /// As PHP, Python and htpasswd write them; the first is of the algorithm's own test vectors.
+    #[tokio::test]
+    async fn hashes_of_bcrypt_are_verified() {
+        let passwords = Passwords::default();
+        for (password, stored) in [
+            ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+            ("U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+            ("U*U", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+        ] {
+            assert_eq!(hash_fault(stored), None);
+            assert!(is_outdated(stored));
+            assert!(passwords.verify(password.into(), Some(stored.into())).await.unwrap(), "{stored}");
+            assert!(!passwords.verify("U*u".into(), Some(stored.into())).await.unwrap(), "{stored}");
+        }
+    }
+
+    #[test]
+    fn hashes_from_elsewhere_have_bounds() {
+        let bcrypt = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        let argon2 = "c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+        let good = format!("$argon2id$v=19$m=19456,t=2,p=1${argon2}");
+        assert_eq!(hash_fault(&good), None);
+        assert!(!is_outdated(&good));
+        for wrong in [
+            format!("$2b$15${bcrypt}"),
+            format!("$2b$31${bcrypt}"),
+            "$2b$10$short".to_owned(),
+            format!("$argon2i$v=19$m=19456,t=2,p=1${argon2}"),
+            format!("$argon2id$v=19$m=4194304,t=2,p=1${argon2}"),
+            format!("$argon2id$v=19$m=19456,t=1000,p=1${argon2}"),
+            "$argon2id$v=19$m=19456,t=2,p=1".to_owned(),
+            "correct horse battery".to_owned(),
+            String::new(),
+        ] {
+            assert!(hash_fault(&wrong).is_some(), "{wrong}");
+        }
+    }
+
+    /// Medians, in turn, so that another load of the machine meets both.
+    #[tokio::test]
+    async fn a_name_that_nobody_has_costs_as_much_as_a_wrong_password() {
+        let passwords = Passwords::default();
+        let stored = passwords.hash("correct horse".into()).await.unwrap();
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..15 {
+            for (times, stored) in times.iter_mut().zip([Some(stored.clone()), None]) {
+                let began = std::time::Instant::now();
+                assert!(!passwords.verify("wrong".into(), stored).await.unwrap());
+                times.push(began.elapsed());
+            }
+        }
+        let [known, unknown] = times.map(|mut times| {
+            times.sort();
+            times[7].as_secs_f64()
+        });
+        let ratio = unknown / known;
+        assert!((0.5..2.0).contains(&ratio), "known {known} s, unknown {unknown} s");
     }
 
     #[test]

@@ -1,34 +1,25 @@
-//! Every call of the API with who may make it, and the layers around them.
+//! Every call of the API with what it takes to make it, and the layers around them.
 //!
 //! The router is built from this table, so that a call without a stated access cannot exist, and
 //! tests go through the same table.
 
+use super::access::{Access, Permission};
+use super::guard::Door;
 use super::{
-    Api, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, moment, page, refusals,
-    series, session, setup, stream,
+    Api, account, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, moment, page,
+    refusals, series, session, sessions, setup, stream, tokens, users,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 /// Where the API lies.
 pub const PREFIX: &str = "/admin/api";
-
-/// Who may make a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody at the page: what comes before a session.
-    Public,
-    /// As [`Access::Public`], and without proof of origin: browsers send it by themselves.
-    Report,
-    /// Whoever is logged in.
-    Session,
-}
 
 /// One call.
 #[derive(Debug)]
@@ -42,30 +33,43 @@ pub struct Route {
 /// The whole API.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    use Access::{Public, Report, Session};
+    use Access::{Needs, Open, Public, Report};
+    use Permission::{Account, ChangePeople, Destroy, Enrol, MakeTokens, Own, Read, SeePeople};
     let route = |method, path, access, handler| Route { method, path, access, handler };
-    let (read, make, remove) = (Method::GET, Method::POST, Method::DELETE);
+    let (read, make, change, remove) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     vec![
         route(make.clone(), "/setup", Public, post(setup::post)),
         route(make.clone(), "/login", Public, post(login::post)),
         route(make.clone(), "/csp-report", Report, post(csp_report::post)),
-        route(read.clone(), "/csp-report", Session, get(csp_report::get)),
-        route(read.clone(), "/session", Public, get(session::get)),
-        route(make.clone(), "/logout", Session, post(session::logout)),
-        route(read.clone(), "/catalogue", Session, get(catalogue::get)),
-        route(read.clone(), "/hosts", Session, get(hosts::list)),
-        route(read.clone(), "/hosts/{id}", Session, get(hosts::get)),
-        route(read.clone(), "/hosts/{id}/events", Session, get(events::list)),
-        route(read.clone(), "/hosts/{id}/refusals", Session, get(refusals::list)),
-        route(read.clone(), "/hosts/{id}/series", Session, get(series::get)),
-        route(read.clone(), "/fleet/series", Session, get(series::fleet)),
-        route(read.clone(), "/fleet/at", Session, get(moment::get)),
-        route(read.clone(), "/stream", Session, get(stream::get)),
-        route(read.clone(), "/join-tokens", Session, get(join_tokens::list)),
-        route(make.clone(), "/join-tokens", Session, post(join_tokens::create)),
-        route(remove, "/join-tokens/{id}", Session, delete(join_tokens::revoke)),
-        route(read, "/agents", Session, get(agents::list)),
-        route(make, "/agents/{id}/revoke", Session, post(agents::revoke)),
+        route(read.clone(), "/csp-report", Needs(Read), get(csp_report::get)),
+        route(read.clone(), "/session", Open, get(session::get)),
+        route(make.clone(), "/logout", Needs(Account), post(session::logout)),
+        route(make.clone(), "/logout-everywhere", Needs(Account), post(account::log_out_everywhere)),
+        route(make.clone(), "/password", Needs(Account), post(account::change_password)),
+        route(make.clone(), "/reauthenticate", Needs(Own), post(account::reauthenticate)),
+        route(remove.clone(), "/sessions/{id}", Needs(Own), delete(sessions::end)),
+        route(read.clone(), "/tokens", Needs(Own), get(tokens::list)),
+        route(make.clone(), "/tokens", Needs(MakeTokens), post(tokens::create)),
+        route(remove.clone(), "/tokens/{id}", Needs(Own), delete(tokens::revoke)),
+        route(read.clone(), "/users", Needs(SeePeople), get(users::list)),
+        route(make.clone(), "/users", Needs(ChangePeople), post(users::create)),
+        route(change, "/users/{id}", Needs(ChangePeople), patch(users::change)),
+        route(make.clone(), "/users/{id}/reset-password", Needs(ChangePeople), post(users::reset_password)),
+        route(read.clone(), "/users/{id}/sessions", Needs(Own), get(sessions::list)),
+        route(read.clone(), "/catalogue", Needs(Read), get(catalogue::get)),
+        route(read.clone(), "/hosts", Needs(Read), get(hosts::list)),
+        route(read.clone(), "/hosts/{id}", Needs(Read), get(hosts::get)),
+        route(read.clone(), "/hosts/{id}/events", Needs(Read), get(events::list)),
+        route(read.clone(), "/hosts/{id}/refusals", Needs(Read), get(refusals::list)),
+        route(read.clone(), "/hosts/{id}/series", Needs(Read), get(series::get)),
+        route(read.clone(), "/fleet/series", Needs(Read), get(series::fleet)),
+        route(read.clone(), "/fleet/at", Needs(Read), get(moment::get)),
+        route(read.clone(), "/stream", Needs(Read), get(stream::get)),
+        route(read.clone(), "/join-tokens", Needs(Read), get(join_tokens::list)),
+        route(make.clone(), "/join-tokens", Needs(Enrol), post(join_tokens::create)),
+        route(remove, "/join-tokens/{id}", Needs(Enrol), delete(join_tokens::revoke)),
+        route(read, "/agents", Needs(Read), get(agents::list)),
+        route(make, "/agents/{id}/revoke", Needs(Destroy), post(agents::revoke)),
     ]
 }
 
@@ -73,21 +77,17 @@ pub fn routes() -> Vec<Route> {
 pub fn router(api: &Api) -> Router {
     let mut calls = Router::new();
     for route in routes() {
-        let demand_session = from_fn_with_state(api.clone(), guard::demand_session);
         let room = from_fn_with_state(api.clone(), envelope::public_room);
-        let session_room = from_fn_with_state(api.clone(), envelope::session_room);
+        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs }, guard::admit);
+        let same_origin = from_fn(guard::same_origin);
         calls = calls.route(
             route.path,
             match route.access {
                 Access::Report => route.handler.layer(room),
+                Access::Public => route.handler.layer(room).layer(same_origin),
                 // Who is logged in asks this first; it is one look at the database.
-                Access::Public if route.method == Method::GET => {
-                    route.handler.layer(session_room).layer(from_fn(guard::same_origin))
-                }
-                Access::Public => route.handler.layer(room).layer(from_fn(guard::same_origin)),
-                Access::Session => {
-                    route.handler.layer(demand_session).layer(session_room).layer(from_fn(guard::same_origin))
-                }
+                Access::Open => route.handler.layer(admit(None)).layer(same_origin),
+                Access::Needs(permission) => route.handler.layer(admit(Some(permission))).layer(same_origin),
             },
         );
     }

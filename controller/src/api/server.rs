@@ -1,7 +1,7 @@
 //! The listener: bounded connections, TLS where configured, and an orderly end.
 
 use super::settings::{Sites, TlsFiles, WebError, WebSettings};
-use super::{Api, Parts, routes, setup};
+use super::{Api, Own, Parts, jwt, routes, setup};
 use crate::limits::{
     ACCEPT_RETRY, HTTP_CONNECTIONS, HTTP_HEADER_WAIT, HTTP_STREAMS, HTTP_UNACKED, TLS_HANDSHAKE_WAIT, WEB_DRAIN,
 };
@@ -13,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,13 +32,12 @@ pub struct Peer(pub SocketAddr);
 pub struct Web {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    sites: Sites,
-    dashboard_dir: PathBuf,
+    own: Own,
 }
 
 impl std::fmt::Debug for Web {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Web").field("sites", &self.sites).finish_non_exhaustive()
+        formatter.debug_struct("Web").field("sites", &self.own.sites).finish_non_exhaustive()
     }
 }
 
@@ -51,16 +50,20 @@ impl Web {
         // Before the port is opened: what is refused is never reachable.
         Sites::new(&settings, settings.listen)?;
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
+        let jwt = settings.jwt.clone().map(jwt::Verifier::load).transpose().map_err(WebError::Jwt)?;
+        let mut basic_key = [0; 32];
+        getrandom::fill(&mut basic_key).map_err(|error| WebError::Random(error.to_string()))?;
         let listen_error = |source| WebError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
         let sites = Sites::new(&settings, listener.local_addr().map_err(listen_error)?)?;
-        Ok(Self { listener, tls, sites, dashboard_dir: settings.dashboard_dir })
+        let own = Own { sites, dashboard_dir: settings.dashboard_dir, jwt, basic_key };
+        Ok(Self { listener, tls, own })
     }
 
     /// `http://127.0.0.1:7070`, or the public URL.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.sites.origin()
+        self.own.sites.origin()
     }
 
     /// Where it listens, with the port that was given for port 0.
@@ -81,11 +84,22 @@ impl Web {
 
     /// Serves until `stop`, then ends streams at once and gives calls [`WEB_DRAIN`] to finish.
     pub async fn serve(self, parts: Parts, stop: CancellationToken) {
-        let api = Api::new(parts, self.sites.clone(), self.dashboard_dir.clone(), stop.clone());
-        self.serve_router(routes::router(&api), stop).await;
+        let Self { listener, tls, own } = self;
+        let listening = Listening { listener, tls, sites: own.sites.clone() };
+        let api = Api::new(parts, own, stop.clone());
+        listening.serve(routes::router(&api), stop).await;
     }
+}
 
-    async fn serve_router(self, router: Router, stop: CancellationToken) {
+/// The listener with what judges connections.
+struct Listening {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    sites: Sites,
+}
+
+impl Listening {
+    async fn serve(self, router: Router, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();

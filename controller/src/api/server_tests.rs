@@ -3,6 +3,7 @@ use axum::extract::Extension;
 use axum::routing::get;
 use rustls_pki_types::ServerName;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
@@ -27,6 +28,7 @@ impl Files {
             tls: Some(TlsFiles { certificate: self.0.join(certificate), key: self.0.join(key) }),
             trusted_proxy: None,
             dashboard_dir: PathBuf::new(),
+            jwt: None,
         }
     }
 }
@@ -55,7 +57,8 @@ async fn a_page_is_served_encrypted_and_ends_in_order() {
     assert_eq!(web.origin(), format!("https://{address}"));
     let router = Router::new().route("/", get(async |Extension(peer): Extension<Peer>| peer.0.ip().to_string()));
     let stop = CancellationToken::new();
-    let served = tokio::spawn(web.serve_router(router, stop.clone()));
+    let listening = Listening { listener: web.listener, tls: web.tls, sites: web.own.sites };
+    let served = tokio::spawn(listening.serve(router, stop.clone()));
     let name = ServerName::try_from("localhost").unwrap();
     let tcp = TcpStream::connect(address).await.unwrap();
     let mut tls = connector(root.clone(), b"http/1.1").connect(name.clone(), tcp).await.unwrap();

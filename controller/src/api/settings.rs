@@ -1,5 +1,6 @@
 //! Where the page is served and under which names; refused at start where that would be unsafe.
 
+use super::jwt::JwtSettings;
 use axum::http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub struct WebSettings {
     pub trusted_proxy: Option<IpAddr>,
     /// The built page.
     pub dashboard_dir: PathBuf,
+    /// An issuer whose JSON Web Tokens are believed.
+    pub jwt: Option<JwtSettings>,
 }
 
 /// Certificate chain and key, PEM.
@@ -45,6 +48,10 @@ pub enum WebError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("{file} {fault}")]
     Tls { file: PathBuf, fault: String },
+    #[error("{0}")]
+    Jwt(String),
+    #[error("the machine gives no random bytes: {0}")]
+    Random(String),
 }
 
 impl WebError {
@@ -52,9 +59,10 @@ impl WebError {
     #[must_use]
     pub fn setting(&self) -> &'static str {
         match self {
-            Self::Unencrypted(_) | Self::Listen { .. } => "web_listen",
+            Self::Unencrypted(_) | Self::Listen { .. } | Self::Random(_) => "web_listen",
             Self::NoPublicUrl(_) | Self::PublicUrl(_) | Self::PublicUrlUnencrypted(_) => "public_url",
             Self::Tls { .. } => "web_tls",
+            Self::Jwt(_) => "jwt",
         }
     }
 }

@@ -7,6 +7,7 @@ fn settings(listen: &str, public_url: Option<&str>, tls: bool, proxy: Option<&st
         tls: tls.then(|| TlsFiles { certificate: "c".into(), key: "k".into() }),
         trusted_proxy: proxy.map(|proxy| proxy.parse().unwrap()),
         dashboard_dir: PathBuf::new(),
+        jwt: None,
     };
     Sites::new(&settings, settings.listen)
 }

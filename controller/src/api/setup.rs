@@ -1,10 +1,14 @@
-//! The first admin's password, by a one-time link from the controller's own output.
+//! A password by a one-time link: the first admin's, from the controller's own output; somebody new's; and that of
+//! who forgot the old one.
 
 use super::extract::{Body, Secret};
 use super::guard::Asked;
 use super::{Api, ApiError, password, session};
+use crate::limits::LINK_LIFE;
+use crate::live::presence::Now;
 use crate::store::Store;
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use std::sync::atomic::Ordering;
@@ -19,26 +23,29 @@ pub struct Setup {
 pub async fn post(
     State(api): State<Api>,
     Extension(asked): Extension<Asked>,
+    headers: HeaderMap,
     Body(setup): Body<Setup>,
 ) -> Result<Response, ApiError> {
     if let Some(fault) = password::fault(&setup.password.0) {
         return Err(ApiError::bad_request(fault));
     }
-    let hash = session::hash(&setup.token.0);
+    let (hash, now_ms) = (session::hash(&setup.token.0), Now::take().wall_ms);
     // Hashing a password is work: not for whoever has no link.
-    if !api.store().has_setup_token(hash).await? {
+    if !api.store().has_setup_token(hash, now_ms).await? {
         return Err(used_up());
     }
     let password_hash = api.0.passwords.hash(setup.password.0).await.map_err(ApiError::internal)?;
-    let user = api.store().use_setup_token(hash, &password_hash).await?.ok_or_else(used_up)?;
+    let user = api.store().use_setup_token(hash, &password_hash, now_ms).await?.ok_or_else(used_up)?;
     api.0.set_up.store(true, Ordering::Relaxed);
-    tracing::info!(name = user.name, address = %asked.client, "the first admin's password was set by the one-time link");
-    session::begin(&api, &user, &asked).await
+    api.0.streams.end_user(user.id);
+    tracing::info!(name = user.name, address = %asked.client, "a password was set by a one-time link");
+    session::begin(&api, &user, &asked, &headers).await
 }
 
 fn used_up() -> ApiError {
     ApiError::forbidden(
-        "this one-time link is used up or not the newest: log in, or restart the controller for a new link",
+        "this one-time link is used up, over, or not the newest: log in, ask an admin for a new one, or run \
+         fleetlight-controller reset-password",
     )
 }
 
@@ -47,7 +54,27 @@ fn used_up() -> ApiError {
 /// # Errors
 /// If the database does not answer, or the machine gives no random bytes.
 pub async fn link(store: &Store, origin: &str) -> anyhow::Result<Option<String>> {
-    let token = session::secret::<16>().map_err(|error| anyhow::anyhow!(error.cause.unwrap_or(error.detail)))?;
+    let token = token()?;
     let stands = store.put_setup_token(session::hash(&token)).await?;
-    Ok(stands.then(|| format!("{origin}/#/setup/{token}")))
+    Ok(stands.then(|| address(origin, &token)))
+}
+
+/// A fresh one-time link for a user, for a day; the password of before works until it is used. None: nobody active
+/// has the id.
+///
+/// # Errors
+/// As [`link`].
+pub async fn link_for(store: &Store, origin: &str, user_id: i32, now_ms: i64) -> anyhow::Result<Option<String>> {
+    let token = token()?;
+    let expires_ms = now_ms + LINK_LIFE.as_millis() as i64;
+    let stands = store.put_link(user_id, session::hash(&token), expires_ms).await?;
+    Ok(stands.then(|| address(origin, &token)))
+}
+
+fn token() -> anyhow::Result<String> {
+    session::secret::<16>().map_err(|error| anyhow::anyhow!(error.cause.unwrap_or(error.detail)))
+}
+
+fn address(origin: &str, token: &str) -> String {
+    format!("{origin}/#/setup/{token}")
 }

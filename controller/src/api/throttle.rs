@@ -1,9 +1,9 @@
-//! Back-off after failed logins, in memory.
+//! Back-off after failed logins, in memory (docs/decisions/login-back-off.md).
 //!
-//! One address that guesses at one account must wait longer and longer, up to a minute. An account
-//! at which many addresses guess is answered more slowly, by two seconds at most, and never refused:
-//! guessing cannot lock its owner out. An attempt counts when it begins, so that many at once gain
-//! nothing.
+//! One address that guesses at one account must wait longer and longer, up to a minute. A device in which the account
+//! is known has a count of its own, so that guesses from behind the same address do not hold it up. An account at
+//! which many addresses guess is answered more slowly, by two seconds at most, and never refused: guessing cannot lock
+//! its owner out. An attempt counts when it begins, so that many at once gain nothing.
 
 use crate::limits::{
     LOGIN_ACCOUNT_FREE, LOGIN_DELAY_MAX, LOGIN_DELAY_STEP, LOGIN_FORGET_AFTER, LOGIN_FREE, LOGIN_KEYS, LOGIN_WAIT_MAX,
@@ -17,10 +17,28 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<HashMap<Key, Failures>>);
 
+/// Where a login comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Address(IpAddr),
+    /// A device or a session that proved before whose it is.
+    Known([u8; 32]),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Pair(String, IpAddr),
+    Known([u8; 32]),
     Account(String),
+}
+
+impl Key {
+    fn of(name: &str, way: Way) -> Self {
+        match way {
+            Way::Address(address) => Self::Pair(name.to_owned(), network(address)),
+            Way::Known(hash) => Self::Known(hash),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +57,11 @@ pub enum Verdict {
 }
 
 impl Throttle {
-    /// An attempt at `name` from `address` begins; it counts as failed until [`Throttle::succeeded`].
-    pub fn begin(&self, name: &str, address: IpAddr, now: Instant) -> Verdict {
+    /// An attempt at `name` begins; it counts as failed until [`Throttle::succeeded`].
+    pub fn begin(&self, name: &str, way: Way, now: Instant) -> Verdict {
         let mut failures = self.lock();
-        let pair = Key::Pair(name.to_owned(), network(address));
-        if let Some(known) = failures.get(&pair).filter(|known| known.is_fresh(now)) {
+        let own = Key::of(name, way);
+        if let Some(known) = failures.get(&own).filter(|known| known.is_fresh(now)) {
             let doublings = known.count.saturating_sub(LOGIN_FREE);
             let wait = Duration::from_secs(1 << doublings.min(16)).min(LOGIN_WAIT_MAX);
             let left = (known.last + wait).saturating_duration_since(now);
@@ -51,16 +69,22 @@ impl Throttle {
                 return Verdict::Wait(left);
             }
         }
-        count(&mut failures, pair, now);
+        count(&mut failures, own, now);
+        if let Way::Known(_) = way {
+            return Verdict::Judge(Duration::ZERO);
+        }
         let account = count(&mut failures, Key::Account(name.to_owned()), now);
         let delay = LOGIN_DELAY_STEP * account.saturating_sub(LOGIN_ACCOUNT_FREE);
         Verdict::Judge(delay.min(LOGIN_DELAY_MAX))
     }
 
-    /// The attempt was right: neither it nor those before it from this address count any more.
-    pub fn succeeded(&self, name: &str, address: IpAddr) {
+    /// The attempt was right: neither it nor those before it from there count any more.
+    pub fn succeeded(&self, name: &str, way: Way) {
         let mut failures = self.lock();
-        let own = failures.remove(&Key::Pair(name.to_owned(), network(address))).map_or(0, |own| own.count);
+        let own = failures.remove(&Key::of(name, way)).map_or(0, |own| own.count);
+        if let Way::Known(_) = way {
+            return;
+        }
         if let Some(account) = failures.get_mut(&Key::Account(name.to_owned())) {
             account.count = account.count.saturating_sub(own);
         }
@@ -118,8 +142,8 @@ mod tests {
 
     const NO_DELAY: Verdict = Verdict::Judge(Duration::ZERO);
 
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    fn address(last: u8) -> Way {
+        Way::Address(IpAddr::from([192, 0, 2, last]))
     }
 
     #[tokio::test]
@@ -154,19 +178,39 @@ mod tests {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for guess in 0..1_000_u32 {
             let [_, _, high, low] = guess.to_be_bytes();
-            throttle.begin("admin", IpAddr::from([10, 0, high, low]), now);
+            throttle.begin("admin", Way::Address(IpAddr::from([10, 0, high, low])), now);
         }
         assert_eq!(throttle.begin("admin", address(1), now), Verdict::Judge(LOGIN_DELAY_MAX));
         assert_eq!(throttle.begin("other", address(1), now), NO_DELAY);
     }
 
     #[tokio::test]
+    async fn guesses_from_behind_ones_own_address_do_not_hold_a_known_device_up() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        for _ in 0..1_000 {
+            throttle.begin("admin", address(1), now);
+        }
+        assert!(matches!(throttle.begin("admin", address(1), now), Verdict::Wait(_)));
+        let known = Way::Known([1; 32]);
+        for _ in 0..LOGIN_FREE {
+            assert_eq!(throttle.begin("admin", known, now), NO_DELAY);
+        }
+        assert!(matches!(throttle.begin("admin", known, now), Verdict::Wait(_)), "and gets no more guesses itself");
+        throttle.succeeded("admin", known);
+        assert_eq!(throttle.begin("admin", known, now), NO_DELAY);
+        assert!(matches!(throttle.begin("admin", address(1), now), Verdict::Wait(_)), "the others wait on");
+        for other in 0..20 {
+            assert_eq!(throttle.begin(&format!("film-maker {other}"), address(1), now), NO_DELAY);
+        }
+    }
+
+    #[tokio::test]
     async fn a_network_of_ipv6_is_one_address() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for host in 0..u128::from(LOGIN_FREE) {
-            throttle.begin("admin", Ipv6Addr::from(0x2001_0db8 << 96 | host).into(), now);
+            throttle.begin("admin", Way::Address(Ipv6Addr::from(0x2001_0db8 << 96 | host).into()), now);
         }
-        let next = Ipv6Addr::from(0x2001_0db8 << 96 | 0xffff).into();
+        let next = Way::Address(Ipv6Addr::from(0x2001_0db8 << 96 | 0xffff).into());
         assert!(matches!(throttle.begin("admin", next, now), Verdict::Wait(_)));
     }
 

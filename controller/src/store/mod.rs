@@ -10,6 +10,7 @@
 //! - Everything is keyed by host first.
 
 pub mod agents;
+pub mod api_tokens;
 mod arrays;
 mod chunks;
 pub mod compaction;
@@ -23,6 +24,7 @@ mod forgetting;
 mod grid;
 pub mod hosts;
 pub mod join_tokens;
+mod known_devices;
 pub mod latest;
 mod ledger;
 pub mod moment;
@@ -36,6 +38,7 @@ pub mod retention;
 mod rollups;
 mod samples;
 pub mod series;
+mod setup_tokens;
 pub mod tables;
 pub mod tiers;
 pub mod upkeep;

@@ -3,7 +3,7 @@
 use super::partitions::hour_of;
 use super::tiers::Tier;
 use super::{Store, StoreError, doing};
-use crate::limits::{EVENT_AGE, PARTITION_HOURS_AHEAD, QUARANTINE_AGE, TOKEN_AGE};
+use crate::limits::{DEVICE_KNOWN, EVENT_AGE, PARTITION_HOURS_AHEAD, QUARANTINE_AGE, TOKEN_AGE};
 
 impl Store {
     /// To be called at start and every few minutes; harmless when called twice, or by two controllers.
@@ -19,6 +19,8 @@ impl Store {
         let documents = self.forget_documents_before(before(EVENT_AGE)).await?;
         let events = self.forget_events_before(before(EVENT_AGE)).await?;
         self.forget_join_tokens_before(before(TOKEN_AGE)).await?;
+        self.forget_api_tokens_before(before(TOKEN_AGE)).await?;
+        self.forget_devices_before(before(DEVICE_KNOWN)).await?;
         self.forget_counts_before(before(EVENT_AGE), before(QUARANTINE_AGE)).await?;
         if documents > 0 || events > 0 {
             tracing::info!(documents, events, "forgot what is older than it is kept");

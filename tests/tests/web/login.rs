@@ -28,7 +28,10 @@ async fn session_view(site: &Site, cookie: &str) -> Value {
 #[tokio::test]
 async fn the_setup_link_works_once() {
     let site = Site::start().await;
-    let nobody = |setup_required: bool| json!({ "name": null, "expires_ms": null, "setup_required": setup_required });
+    let nobody = |setup_required: bool| {
+        json!({ "name": null, "user_id": null, "authenticated": null, "role": null, "may": [], "must_change_password": false,
+                "expires_ms": null, "fresh_until_ms": null, "setup_required": setup_required })
+    };
     assert_eq!(session_view(&site, "").await, nobody(true));
     let (status, detail) = refusal(site.call("GET", "hosts").send().await.unwrap()).await;
     assert_eq!((status, detail.contains("one-time link")), (401, true), "{detail}");
@@ -56,6 +59,7 @@ async fn a_newer_link_replaces_the_older_until_a_password_is_set() {
             tls: None,
             trusted_proxy: None,
             dashboard_dir,
+            jwt: None,
         };
         Web::bind(settings).await.unwrap().setup_link(store).await.unwrap()
     };
@@ -126,7 +130,7 @@ async fn sessions_end_absolutely_and_by_disuse() {
         let hash = Sha256::digest(secret.as_bytes()).into();
         let now_ms = now_ms() - used_hours_ago * hour;
         let expires_ms = self::now_ms() + left_hours * hour;
-        let session = NewWebSession { hash, user_id, address: "127.0.0.1", now_ms, expires_ms };
+        let session = NewWebSession { hash, user_id, address: "127.0.0.1", user_agent: "", now_ms, expires_ms };
         site.store.begin_web_session(session).await.unwrap();
         let found = session_status(&site, &format!("fleetlight={secret}")).await;
         assert_eq!(found, status, "used {used_hours_ago} h ago, {left_hours} h left");

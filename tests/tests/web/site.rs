@@ -1,18 +1,24 @@
 //! One page of a test's own: database, live view, listener on port 0, and browsers.
 
 use anyhow::{Context, Result};
+use fleetlight_controller::api::jwt::JwtSettings;
 use fleetlight_controller::api::{AgentSessions, Joining, Parts, Web, WebSettings};
 use fleetlight_controller::live::presence::Connected;
 use fleetlight_controller::live::{KnownHost, Live};
 use fleetlight_controller::store::Store;
+use fleetlight_controller::store::api_tokens::NewApiToken;
+use fleetlight_controller::store::users::{NewUser, Role};
+use fleetlight_controller::store::web_sessions::NewWebSession;
 use fleetlight_tests::client::Client;
 use fleetlight_tests::postgres;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,6 +29,7 @@ pub const HOST: i32 = 1;
 
 pub struct Site {
     pub origin: String,
+    pub database_url: String,
     pub live: Arc<Live>,
     pub store: Store,
     /// The test's own way to the database.
@@ -48,15 +55,19 @@ impl Site {
     }
 
     pub async fn with_dashboard(dashboard_dir: PathBuf) -> Self {
-        Self::try_start(dashboard_dir).await.expect("the page starts")
+        Self::try_start(dashboard_dir, None).await.expect("the page starts")
     }
 
-    async fn try_start(dashboard_dir: PathBuf) -> Result<Self> {
+    pub async fn with_jwt(jwt: JwtSettings) -> Self {
+        Self::try_start("/nowhere".into(), Some(jwt)).await.expect("the page starts")
+    }
+
+    async fn try_start(dashboard_dir: PathBuf, jwt: Option<JwtSettings>) -> Result<Self> {
         let url = postgres::database().await?;
         let (store, pool) = (Store::connect(&url).await?, PgPool::connect(&url).await?);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let web =
-            Web::bind(WebSettings { listen, public_url: None, tls: None, trusted_proxy: None, dashboard_dir }).await?;
+        let settings = WebSettings { listen, public_url: None, tls: None, trusted_proxy: None, dashboard_dir, jwt };
+        let web = Web::bind(settings).await?;
         let origin = web.origin();
         let link = web.setup_link(&store).await?.context("nobody has a password yet")?;
         let live = Arc::new(Live::default());
@@ -72,7 +83,7 @@ impl Site {
         let setup_token = link.rsplit('/').next().context("a link")?.to_owned();
         assert_eq!(link, format!("{origin}/#/setup/{setup_token}"));
         let http = reqwest::Client::new();
-        Ok(Self { origin, live, store, pool, revoked, setup_token, http, stop, served })
+        Ok(Self { origin, database_url: url, live, store, pool, revoked, setup_token, http, stop, served })
     }
 
     /// A request without cookies, with the headers of our own page.
@@ -107,6 +118,32 @@ impl Site {
         client
     }
 
+    /// Somebody active without a password.
+    pub async fn person(&self, name: &str, role: Role) -> i32 {
+        let new = NewUser { name, role, password_hash: None, must_change_password: false };
+        self.store.create_user(new).await.expect("the database").expect("a new name").id
+    }
+
+    /// Cookie of a session that begins now.
+    pub async fn session_of(&self, user_id: i32) -> String {
+        let secret = Uuid::new_v4().simple().to_string();
+        let (hash, now_ms) = (Sha256::digest(secret.as_bytes()).into(), now_ms());
+        let (address, user_agent, expires_ms) = ("192.0.2.7", "a test", now_ms + 3_600_000);
+        let session = NewWebSession { hash, user_id, address, user_agent, now_ms, expires_ms };
+        self.store.begin_web_session(session).await.expect("the database");
+        format!("fleetlight={secret}")
+    }
+
+    /// An API token for an hour, as the header `Authorization` has it.
+    pub async fn token_of(&self, user_id: i32, role: Role, scopes: &[&'static str]) -> String {
+        let token = format!("fl_{}", Uuid::new_v4().simple());
+        let (id, hash, now_ms) = (Uuid::new_v4(), Sha256::digest(token.as_bytes()).into(), now_ms());
+        let expires_ms = now_ms + 3_600_000;
+        let new = NewApiToken { id, user_id, name: "a test", hash, role, scopes, now_ms, expires_ms };
+        assert!(self.store.create_api_token(new).await.expect("the database"));
+        format!("Bearer {token}")
+    }
+
     pub fn connect_host(&self) {
         let address = "192.0.2.1".into();
         let session = Connected { agent_id: Uuid::nil(), address, agent_version: "0.1.0".into(), at_ms: 1 };
@@ -135,4 +172,14 @@ pub async fn refusal(response: Response) -> (u16, String) {
     let problem: Value = response.json().await.expect("JSON");
     assert_eq!((&problem["status"], &problem["request_id"]), (&json!(status), &json!(id)));
     (status, problem["detail"].as_str().expect("words").to_owned())
+}
+
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64
+}
+
+/// A route's path with something in the place of each `{name}`.
+pub fn concrete(path: &str) -> String {
+    let filled = |part| if str::starts_with(part, '{') { "1" } else { part };
+    path.trim_start_matches('/').split('/').map(filled).collect::<Vec<_>>().join("/")
 }
