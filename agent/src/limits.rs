@@ -356,6 +356,55 @@ pub const CGROUP_TRUST: Duration = Duration::from_millis(4_500);
 /// has become cache since then counts as used, for no longer than [`CGROUP_TRUST`].
 pub const MEMORY_STEADY_BYTES: u64 = 1024 * 1024;
 
+// What is done to containers.
+
+/// A start: the NVIDIA runtime initialises each GPU first, seconds each without persistence mode. Beyond it the action
+/// has failed, and what is true then is said.
+pub const START_WITHIN: Duration = Duration::from_secs(120);
+
+/// Kill, pause, unpause: Docker gives up by itself after 10 s.
+pub const CHANGE_WITHIN: Duration = Duration::from_secs(30);
+
+/// A removal deletes the container's layer, which may hold millions of files.
+pub const REMOVE_WITHIN: Duration = Duration::from_secs(120);
+
+/// What Docker waits on a stop unless the container says otherwise; the longest that a container may say, or it counts
+/// as one that does not stop; and what Docker itself takes to kill, twice.
+pub const STOP_DEFAULT: Duration = Duration::from_secs(10);
+pub const STOP_LONGEST: Duration = Duration::from_secs(600);
+pub const STOP_SLACK: Duration = Duration::from_secs(30);
+
+/// How often a container is looked at while its events are silent: an inspection costs a millisecond.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long Docker may leave looks unanswered until the effect counts as not seen.
+pub const LOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a health check may take beyond the time that its own settings give it (Docker starts probes late on a busy host), and the
+/// longest that is waited for one. Beyond it: unverified, still starting.
+pub const HEALTH_SLACK: Duration = Duration::from_secs(10);
+pub const HEALTH_LONGEST: Duration = Duration::from_secs(900);
+
+/// A fetch of which nothing is heard for this long has failed: Docker says each second what has come. And the longest one: 60 GB at
+/// 100 Mbit/s take 80 minutes.
+pub const FETCH_SILENCE: Duration = Duration::from_secs(300);
+pub const FETCH_LONGEST: Duration = Duration::from_secs(2 * 3_600);
+
+/// The longest that compose may take: it builds images and fetches their bases. Beyond it, and on a cancel, it is asked
+/// to end, and killed with all that it started after the shorter time.
+pub const COMPOSE_LONGEST: Duration = Duration::from_secs(3_600);
+pub const COMPOSE_END: Duration = Duration::from_secs(15);
+
+/// What compose printed last is waited for this long after its end: something that it left behind may hold its pipes open.
+pub const COMPOSE_LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Which compose there is, and whose its project's files are, is known within this time or refused: a folder may lie on a file system
+/// that hangs.
+pub const COMPOSE_ASK: Duration = Duration::from_secs(10);
+
+/// Files that a project may consist of; one with more is refused.
+pub const COMPOSE_FILES: usize = 16;
+
 /// Deaths remembered of one container: more than Docker's restart back-off lets happen in the
 /// window.
 pub const DEATHS: usize = 256;

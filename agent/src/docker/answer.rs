@@ -6,12 +6,16 @@ use super::{ContainerId, ImageId};
 use crate::limits::LOG_LINE_BYTES;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
-    HealthStatusEnum, HostConfig, PortMap, RestartPolicyNameEnum,
+    HealthConfig, HealthStatusEnum, HealthcheckResult, HostConfig, PortMap, RestartPolicyNameEnum,
 };
 use fleetlight_protocol::document::ContainerState;
 use fleetlight_protocol::limits::LAST_LINES;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Docker's interval and time-out of a health check that states none.
+const PROBE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// One line of the list of containers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,12 @@ pub struct Inspection {
     pub pid: Option<u32>,
     /// `starting`, `healthy`, `unhealthy`; absent without a check.
     pub health: Option<String>,
+    /// What its health check said last.
+    pub probe: Option<Probe>,
+    /// From a start, the longest until its check has called it healthy or unhealthy; absent without a check.
+    pub health_verdict: Option<Duration>,
+    /// What Docker waits on a stop before it kills; negative is for ever, absent is Docker's default.
+    pub stop_seconds: Option<i64>,
     /// Of its last run; absent before its first end.
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
@@ -48,6 +58,14 @@ pub struct Inspection {
     pub memory_limit_bytes: Option<u64>,
     pub cpu_limit: Option<f64>,
     pub network: Network,
+}
+
+/// One run of a health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    pub exit_code: Option<i64>,
+    /// As it was printed, at most [`LOG_LINE_BYTES`].
+    pub output: Vec<u8>,
 }
 
 /// Whose network namespace a container lives in.
@@ -105,6 +123,8 @@ pub enum Change {
     Paused,
     Unpaused,
     Health(String),
+    /// A restart that was asked for is through: its own death and start came before.
+    Restarted,
     /// Renamed, or given other limits: look again.
     Altered,
 }
@@ -142,6 +162,7 @@ pub fn inspection(found: ContainerInspectResponse) -> Option<Inspection> {
     let host = found.host_config.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let finished_ms = state.finished_at.as_deref().and_then(milliseconds);
+    let health = state.health.unwrap_or_default();
     Some(Inspection {
         id: ContainerId::parse(&found.id?)?,
         name: bare(&found.name.unwrap_or_default()),
@@ -149,7 +170,10 @@ pub fn inspection(found: ContainerInspectResponse) -> Option<Inspection> {
         image_id: found.image.as_deref().and_then(ImageId::parse),
         state: state.status.map_or(ContainerState::Unknown, state_of),
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
-        health: state.health.and_then(|health| health.status).and_then(health_of),
+        health: health.status.and_then(health_of),
+        probe: health.log.and_then(|mut runs| runs.pop()).map(probe_of),
+        health_verdict: config.healthcheck.as_ref().and_then(verdict_of),
+        stop_seconds: config.stop_timeout,
         exit_code: state.exit_code.filter(|_| finished_ms.is_some()),
         oom_killed: state.oom_killed.unwrap_or(false),
         created_ms: found.created.as_deref().and_then(milliseconds),
@@ -186,6 +210,26 @@ fn health_of(health: HealthStatusEnum) -> Option<String> {
         }
         HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => None,
     }
+}
+
+fn probe_of(run: HealthcheckResult) -> Probe {
+    let mut output = run.output.unwrap_or_default().into_bytes();
+    output.truncate(LOG_LINE_BYTES);
+    Probe { exit_code: run.exit_code, output }
+}
+
+/// Failures before the end of the start period do not count; then each probe comes an interval after the last one's
+/// end, and one more may be under way. Docker's defaults stand for what is absent or 0.
+fn verdict_of(check: &HealthConfig) -> Option<Duration> {
+    if check.test.as_ref().is_none_or(|test| test.is_empty() || test[0] == "NONE") {
+        return None;
+    }
+    let stated = |nanos: Option<i64>| nanos.and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
+    let time = |nanos, default| stated(nanos).map_or(default, Duration::from_nanos);
+    let once = time(check.interval, PROBE_DEFAULT).saturating_add(time(check.timeout, PROBE_DEFAULT));
+    let runs = stated(check.retries).unwrap_or(3).saturating_add(1);
+    let runs = once.saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX));
+    Some(time(check.start_period, Duration::ZERO).saturating_add(runs))
 }
 
 fn policy_of(host: &HostConfig) -> RestartPolicy {
@@ -247,6 +291,7 @@ pub fn event(message: EventMessage) -> Option<DaemonEvent> {
         "destroy" => Change::Removed,
         "pause" => Change::Paused,
         "unpause" => Change::Unpaused,
+        "restart" => Change::Restarted,
         "rename" | "update" => Change::Altered,
         other => Change::Health(other.strip_prefix("health_status:")?.trim().to_owned()),
     };

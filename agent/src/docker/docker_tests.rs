@@ -1,4 +1,4 @@
-use super::answer::{Tail, event, inspection};
+use super::answer::{Probe, Tail, event, inspection};
 use super::*;
 use fleetlight_protocol::document::ContainerState;
 use std::os::unix::net::UnixListener;
@@ -68,12 +68,14 @@ const INSPECTED: &str = r#"{
   "Created": "2026-11-21T10:54:05.214673408Z", "Path": "/bin/sh", "Args": ["-c", "echo hunter2"],
   "State": {"Status": "running", "Running": true, "Paused": false, "Restarting": false, "OOMKilled": false,
     "Dead": false, "Pid": 19463, "ExitCode": 0, "Error": "", "StartedAt": "2026-11-21T10:54:05.555712094Z",
-    "FinishedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "starting", "FailingStreak": 0, "Log": []}},
+    "FinishedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "starting", "FailingStreak": 1, "Log": [
+      {"Start": "2026-11-21T10:54:06.5Z", "End": "2026-11-21T10:54:06.6Z", "ExitCode": 1, "Output": "no answer\n"}]}},
   "Image": "sha256:8b71ed57e74bd8627824a1d5fe4c72121f28d2b996c87c5052ef84dd6b522d95",
   "Name": "/t1", "RestartCount": 2, "Driver": "vfs", "ExecIDs": null,
   "HostConfig": {"NetworkMode": "container:abc", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5},
     "Memory": 536870912, "NanoCpus": 0, "CpuPeriod": 50000, "CpuQuota": 25000},
   "Config": {"Hostname": "x", "Tty": false, "Env": ["PASSWORD=hunter2"], "Cmd": ["/bin/sh"], "Image": "fl/busybox",
+    "StopTimeout": 30, "Healthcheck": {"Test": ["CMD-SHELL", "probe hunter2"], "Interval": 5000000000, "StartPeriod": 60000000000},
     "Labels": {"a": "b"}},
   "NetworkSettings": {"Ports": {"8188/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8188"}, {"HostIp": "::", "HostPort": "8188"}], "9/udp": null}}
 }"#;
@@ -91,6 +93,9 @@ fn a_recorded_inspection_is_read() {
     assert_eq!((found.restarts, found.restart_policy), (2, RestartPolicy::OnFailure));
     assert_eq!((found.memory_limit_bytes, found.cpu_limit), (Some(536_870_912), Some(0.5)));
     assert_eq!(found.network, Network::Shared);
+    let probe = Probe { exit_code: Some(1), output: b"no answer\n".to_vec() };
+    assert_eq!((found.probe.clone(), found.stop_seconds), (Some(probe), Some(30)));
+    assert_eq!(found.health_verdict, Some(Duration::from_secs(60 + 4 * (5 + 30))));
     assert_eq!(found.ports, ["0.0.0.0:8188->8188/tcp", "9/udp", "[::]:8188->8188/tcp"]);
     assert!(!format!("{found:?}").contains("hunter2"), "neither environment nor arguments are kept");
 }
@@ -112,6 +117,7 @@ fn recorded_events_are_read() {
     assert_eq!(change("kill", r#","signal":"9""#), Some(Change::Killed { signal: Some(9) }));
     assert_eq!(change("health_status: unhealthy", ""), Some(Change::Health("unhealthy".into())));
     assert_eq!(change("rename", ""), Some(Change::Altered));
+    assert_eq!(change("restart", ""), Some(Change::Restarted));
     assert_eq!(change("exec_create: /bin/sh -c check", ""), None);
 }
 

@@ -6,11 +6,11 @@
 use super::answer::{self, Listed};
 use super::{ContainerId, Inspection};
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum,
-    RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthConfig,
+    HealthStatusEnum, HealthcheckResult, RestartPolicyNameEnum,
 };
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
 
 /// Containers of a list, and what is wrong with the answer.
@@ -25,9 +25,9 @@ pub struct List {
 const PARTS: [(&str, &[&str]); 6] = [
     ("", &["Id", "Name", "Created", "Image", "RestartCount", "State", "HostConfig", "Config", "NetworkSettings"]),
     ("/State", &["Status", "Pid", "StartedAt", "FinishedAt", "ExitCode", "OOMKilled", "Health"]),
-    ("/State/Health", &["Status"]),
+    ("/State/Health", &["Status", "Log"]),
     ("/HostConfig", &["NetworkMode", "RestartPolicy", "Memory", "NanoCpus", "CpuPeriod", "CpuQuota"]),
-    ("/Config", &["Image", "Labels"]),
+    ("/Config", &["Image", "Labels", "StopTimeout", "Healthcheck"]),
     ("/NetworkSettings", &["Ports"]),
 ];
 
@@ -74,6 +74,9 @@ pub fn inspection(text: &str) -> Result<Option<Inspection>, Error> {
     forget_unknown::<ContainerStateStatusEnum>(&mut found, "/State", "Status");
     forget_unknown::<HealthStatusEnum>(&mut found, "/State/Health", "Status");
     forget_unknown::<RestartPolicyNameEnum>(&mut found, "/HostConfig/RestartPolicy", "Name");
+    forget_unknown::<Vec<HealthcheckResult>>(&mut found, "/State/Health", "Log");
+    forget_unknown::<HealthConfig>(&mut found, "/Config", "Healthcheck");
+    forget_unknown::<i64>(&mut found, "/Config", "StopTimeout");
     Ok(answer::inspection(ContainerInspectResponse::deserialize(found)?))
 }
 
@@ -119,11 +122,13 @@ mod tests {
         let text = r#"{"Id": "b2", "Name": "/db", "RestartCount": 3, "Platform": 5,
             "State": {"Status": "hibernating", "Pid": 7, "Health": {"Status": "hopeful", "Log": 5}},
             "HostConfig": {"RestartPolicy": {"Name": "sometimes"}, "Memory": 5, "CgroupnsMode": "shared"},
-            "Config": {"Image": "db:1", "Labels": {"a": "b"}, "Env": ["PASSWORD=hunter2"]}}"#;
+            "Config": {"Image": "db:1", "Labels": {"a": "b"}, "Env": ["PASSWORD=hunter2"],
+                "StopTimeout": "long", "Healthcheck": 7}}"#;
         let found = inspection(text).expect("reads").expect("is one");
         assert_eq!((found.state, found.pid, found.health.clone()), (ContainerState::Unknown, Some(7), None));
         assert_eq!((found.name.as_str(), found.restarts, found.memory_limit_bytes), ("db", 3, Some(5)));
         assert_eq!(found.labels["a"], "b");
+        assert_eq!((found.probe, found.health_verdict, found.stop_seconds), (None, None, None));
         assert!(inspection("[]").is_err() && inspection("{}").expect("reads").is_none());
     }
 }

@@ -7,12 +7,14 @@
 //! [`crate::collectors::containers`].
 
 mod answer;
+mod change;
 mod id;
 mod misread;
 mod socket;
 
-pub use answer::{Change, DaemonEvent, Inspection, Listed, Network, RestartPolicy};
-pub use id::{ContainerId, ImageId};
+pub use answer::{Change, DaemonEvent, Inspection, Listed, Network, Probe, RestartPolicy};
+pub use change::Fetching;
+pub use id::{ContainerId, ImageId, ImageName};
 pub use misread::List;
 
 use crate::limits;
@@ -47,6 +49,9 @@ pub enum DockerError {
     Gone,
     #[error("Docker refused {call} ({status}): {message}")]
     Refused { call: Cow<'static, str>, status: u16, message: String },
+    /// It began and broke off, in Docker's words.
+    #[error("Docker could not {call}: {message}")]
+    Unable { call: Cow<'static, str>, message: String },
     #[error("Docker's answer to {call} was cut or not understood: {message}")]
     Broken { call: Cow<'static, str>, message: String },
     #[error("Docker's answer to {call} has words that this agent does not know: {message}; update the agent")]
@@ -67,7 +72,10 @@ impl DockerError {
     /// Whether the daemon as a whole is in trouble, not this one question.
     #[must_use]
     pub fn ends_session(&self) -> bool {
-        !matches!(self, Self::Gone | Self::Refused { .. } | Self::Broken { .. } | Self::Misread { .. })
+        !matches!(
+            self,
+            Self::Gone | Self::Refused { .. } | Self::Unable { .. } | Self::Broken { .. } | Self::Misread { .. }
+        )
     }
 
     fn of(call: &'static str, error: Error) -> Self {
@@ -131,7 +139,19 @@ impl Docker {
     /// # Errors
     /// As [`DockerError`] says.
     pub async fn list(&self) -> Result<List, DockerError> {
-        let options = ListContainersOptionsBuilder::default().all(true).build();
+        self.listed(&HashMap::new()).await
+    }
+
+    /// Containers, running or not, that bear all these labels (`key=value`).
+    ///
+    /// # Errors
+    /// As [`DockerError`] says.
+    pub async fn list_labelled(&self, labels: Vec<String>) -> Result<List, DockerError> {
+        self.listed(&HashMap::from([("label".to_owned(), labels)])).await
+    }
+
+    async fn listed(&self, filters: &HashMap<String, Vec<String>>) -> Result<List, DockerError> {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(filters).build();
         let answer = async {
             match self.client.list_containers(Some(options)).await {
                 Ok(found) => {
@@ -159,7 +179,8 @@ impl Docker {
             }
         };
         let found = self.ask("inspect", answer).await?;
-        found.ok_or_else(|| DockerError::Broken { call: "inspect".into(), message: format!("{id} without id or state") })
+        found
+            .ok_or_else(|| DockerError::Broken { call: "inspect".into(), message: format!("{id} without id or state") })
     }
 
     /// Bytes of an image, all its layers.
@@ -192,8 +213,26 @@ impl Docker {
     /// Events of containers from `since_ns` (nanoseconds since the Unix epoch) on. The daemon keeps
     /// the last 256 events for those who come late.
     pub fn events(&self, since_ns: i64) -> impl Stream<Item = Result<DaemonEvent, DockerError>> + Send + use<> {
-        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let filters = HashMap::from([("type".to_owned(), list(&["container"])), ("event".to_owned(), list(&EVENTS))]);
+        self.events_like(since_ns, HashMap::from([("event".to_owned(), owned(&EVENTS))]))
+    }
+
+    /// Every event of one container, that of a restart that is through included.
+    pub fn events_of(
+        &self,
+        id: &ContainerId,
+        since_ns: i64,
+    ) -> impl Stream<Item = Result<DaemonEvent, DockerError>> + Send + use<> {
+        let events = owned(&[&EVENTS[..], &["restart"]].concat());
+        let filters = [("event".to_owned(), events), ("container".to_owned(), vec![id.to_string()])];
+        self.events_like(since_ns, HashMap::from(filters))
+    }
+
+    fn events_like(
+        &self,
+        since_ns: i64,
+        mut filters: HashMap<String, Vec<String>>,
+    ) -> impl Stream<Item = Result<DaemonEvent, DockerError>> + Send + use<> {
+        filters.insert("type".to_owned(), owned(&["container"]));
         let since = format!("{}.{:09}", since_ns.div_euclid(1_000_000_000), since_ns.rem_euclid(1_000_000_000));
         let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
         self.client.events(Some(options)).filter_map(|message| async move {
@@ -203,6 +242,10 @@ impl Docker {
             }
         })
     }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 async fn deadline<T>(

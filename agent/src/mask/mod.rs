@@ -6,7 +6,10 @@
 //! Container ids, image digests and UUIDs stay readable.
 
 mod keys;
+mod last_lines;
 mod shapes;
+
+pub use last_lines::last_lines;
 
 use std::borrow::Cow;
 

@@ -2,44 +2,12 @@
 
 use crate::docker::ContainerId;
 use crate::executor::Client;
-use crate::limits::LOG_LINE_BYTES;
 use crate::mask;
-use fleetlight_protocol::limits::LAST_LINE_CHARS;
 use tokio::time::{Instant, timeout_at};
 
 /// The lines, if Docker gives them until `by`: the news of the death waits for them. None if the log
 /// driver keeps none, or the container is gone already.
 pub async fn of(docker: &Client, id: &ContainerId, by: Instant) -> Vec<String> {
     let lines = timeout_at(by, docker.last_lines(id)).await;
-    shown(&lines.ok().and_then(Result::ok).unwrap_or_default())
-}
-
-/// Plain, masked, bounded.
-fn shown(lines: &[Vec<u8>]) -> Vec<String> {
-    // A line that was cut may end within a secret that is no longer known by its shape.
-    let whole = |line: &Vec<u8>| {
-        let text = mask::plain(line);
-        let end = if line.len() < LOG_LINE_BYTES { text.len() } else { text.rfind(' ').unwrap_or(0) };
-        text[..end].to_owned()
-    };
-    let plain: Vec<String> = lines.iter().map(whole).collect();
-    mask::lines(plain.iter().map(String::as_str)).into_iter().map(|line| mask::cut(line, LAST_LINE_CHARS)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_plain_masked_and_bounded() {
-        let mut long = b"x ".repeat(LOG_LINE_BYTES / 2 - 4);
-        long.extend(b"sk-abcdef");
-        long.truncate(LOG_LINE_BYTES);
-        let lines = vec![b"\x1b[31mtoken=\x1b[0mabc123 \xff<b>".to_vec(), long, b"z".repeat(LOG_LINE_BYTES)];
-        let shown = shown(&lines);
-        assert_eq!(shown[0], "token=*** \u{fffd}<b>");
-        assert_eq!(shown[1].chars().count(), LAST_LINE_CHARS);
-        assert!(shown[1].ends_with('…'));
-        assert_eq!(shown[2], "", "one cut word of 4 KiB is more likely a blob than a message");
-    }
+    mask::last_lines(&lines.ok().and_then(Result::ok).unwrap_or_default())
 }

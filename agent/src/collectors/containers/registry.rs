@@ -97,7 +97,7 @@ impl Registry {
                 known.facts.iter_mut().for_each(|facts| facts.health = Some(health.clone()));
                 Some(Fact::ContainerHealth { health: document::text(health) })
             }
-            Change::Altered | Change::Removed => None,
+            Change::Altered | Change::Restarted | Change::Removed => None,
         };
         outcome.events.extend(fact.map(|fact| events::event(id.as_str(), &event.name, at_ms, fact, false)));
         let settled = matches!(event.change, Change::Paused | Change::Unpaused | Change::Health(_));
