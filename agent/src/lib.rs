@@ -1,5 +1,7 @@
 //! The agent: collectors → batcher → spool → transport.
 //!
+//! Commands come back up the same road: transport → the executor's socket → [`results`] → spool → transport.
+//!
 //! `collectors` never import `transport`; this file joins them by bounded channels. What may block
 //! for ever (statfs of a network mount, NVML) runs in [`workers`], processes of their own.
 
@@ -16,6 +18,7 @@ mod kill_point;
 pub mod limits;
 pub mod mask;
 pub mod random;
+pub mod results;
 pub mod run;
 pub mod spool;
 pub mod tick;

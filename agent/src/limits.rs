@@ -487,3 +487,73 @@ pub const EXECUTOR_REQUEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The executor takes a question within this time or counts as away.
 pub const EXECUTOR_CALL: Duration = Duration::from_secs(5);
+
+// Commands.
+
+/// Commands that one executor has in hand at once: a batch of the largest project that we know of. Further ones are told
+/// to come again; the controller asks until their deadline.
+pub const COMMANDS_AT_ONCE: usize = 32;
+
+/// Of emergency stops so many more: what is busy does not keep one waiting.
+pub const EMERGENCIES_AT_ONCE: usize = 8;
+
+/// The longest that a command may have until its deadline when it arrives. Beyond it the command is refused: the journal
+/// must know it for longer than it can be asked for.
+pub const COMMAND_LEFT: Duration = Duration::from_secs(24 * 3_600);
+
+/// Reports on one command that a reader may be behind. Beyond it he loses the oldest; the result he never loses.
+pub const COMMAND_REPORTS: usize = 64;
+
+/// Steps of one command that are told again to who asks later. Further ones are told only as they come.
+pub const COMMAND_STEPS: usize = 128;
+
+/// Bytes of one line of a command's output before masking. The rest of the line is cut, marked and counted.
+pub const COMMAND_LINE_BYTES: usize = 8 * 1024;
+
+/// Characters of what a result says was observed, which may hold last log lines, and of its reason. The rest is cut and
+/// marked: a result fits one batch of facts.
+pub const OBSERVED_CHARS: usize = 10_000;
+pub const REASON_CHARS: usize = 2_048;
+
+/// Bytes of a command's names: Docker's and systemd's longest are below. Longer ones are refused.
+pub const NAME_BYTES: usize = 255;
+
+/// What the journal of commands keeps at most, in number and in bytes of its entries: a month of a busy host. Full: the
+/// oldest that are settled and past their deadline give way; if there is none, new commands are not taken.
+pub const JOURNAL_ENTRIES: usize = 16_384;
+pub const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Age at which settled commands leave the journal though there is room.
+pub const JOURNAL_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Bytes of the journal's file that are kept in memory.
+pub const JOURNAL_CACHE_BYTES: usize = 1024 * 1024;
+
+/// Pause before a journal that cannot be opened or written is tried again. Meanwhile no command is taken.
+pub const JOURNAL_RETRY: Duration = Duration::from_secs(5);
+
+/// The longest that the executor's start waits for its journal. Beyond it the disk hangs: containers are told of, and
+/// commands are not taken until it is open.
+pub const JOURNAL_OPEN_WAIT: Duration = Duration::from_secs(5);
+
+/// The executor notes what is settled within this time, which may wait for its disk; or it is told again.
+pub const EXECUTOR_SETTLES: Duration = Duration::from_secs(30);
+
+/// Bytes of the policy's file: thousands of rules. Beyond it every command is refused.
+pub const POLICY_BYTES: u64 = 256 * 1024;
+
+// Errands and results.
+
+/// Streams that the controller may have open to an agent: the commands that an executor takes at once, and some readers of
+/// logs. Further ones wait with the controller. QUIC keeps some 160 bytes ready for each.
+pub const ERRANDS_AT_ONCE: u32 = 48;
+
+/// The controller says what it wants within this time of opening a stream, or the stream is closed.
+pub const ERRAND_WAIT: Duration = Duration::from_secs(5);
+
+/// Results on their way from the executor to the spool's disk. Full: the rest waits in the executor's journal.
+pub const RESULTS_PENDING: usize = 1_024;
+
+/// First and longest pause before the executor is asked for results again. The socket is local, and nobody waits for it
+/// but this host, so the pause carries no jitter.
+pub const RESULTS_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
 use crate::limits::{BLOCKING_THREADS, READINGS, SPOOL_IN_USE_LOOK, SPOOL_IN_USE_WAIT, STOP_WAIT};
+use crate::results;
 use crate::spool::disk::Folder;
 use crate::spool::{self, Bounds, OpenError, Spool};
 use crate::tick::wall_ms;
@@ -125,6 +126,8 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     let (spool, writing) = open_spool(config, &identity.host_name, &stop).await?;
     tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox, stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
+    let executor = executor::Client::new(config.executor_socket.clone());
+    tasks.spawn(results::follow(executor.clone(), spool.clone(), stop.clone()));
     let link = Link {
         seed: identity.agent_id.as_u128() as u64,
         identity: Arc::new(identity::Store::new(config.state_dir.clone(), identity)),
@@ -138,6 +141,7 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
         },
         sockets: transport::udp_sockets(),
         resolver: Arc::default(),
+        executor,
     };
     tasks.spawn(transport::run(link, stop.clone()));
     tasks.close();

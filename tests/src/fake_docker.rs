@@ -120,6 +120,12 @@ impl FakeDocker {
         self.shared.open(what, |_| ()).1
     }
 
+    /// What it has been asked for so far.
+    #[must_use]
+    pub fn questions(&self) -> Vec<String> {
+        self.shared.asked.borrow().clone()
+    }
+
     /// Waits until it has been asked for `path` more than `before` times; gives the new number.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::sim_controller::{BEGAN_MS, Memory, wall};
 use crate::sim_net::SimNet;
 use anyhow::{Context, Result};
+use fleetlight_agent::executor::Client as Executor;
 use fleetlight_agent::identity::{Identity, NewKey, Store};
 use fleetlight_agent::inventory::Inventory;
 use fleetlight_agent::spool::{Bounds, Payload, Spool, disk};
@@ -204,6 +205,7 @@ impl SimAgent {
             about: About { agent_version: "0.1.0".into(), boot_id: "boot".into(), hostname: "host".into() },
             sockets,
             resolver: Arc::default(),
+            executor: Executor::new(folder.path().join("executor")),
             seed: u64::from(agent.host_id as u8),
         };
         let task = tokio::spawn(run(link, stop.clone()));

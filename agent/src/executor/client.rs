@@ -41,7 +41,7 @@ impl Client {
         }
     }
 
-    fn explain(&self, error: &WireError) -> String {
+    pub(super) fn explain(&self, error: &WireError) -> String {
         let place = self.socket.display();
         match error {
             WireError::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
@@ -69,7 +69,7 @@ impl Client {
         tokio::time::timeout(within, answered).await.map_err(|_| silent())?
     }
 
-    fn refused(&self) -> String {
+    pub(super) fn refused(&self) -> String {
         format!("the executor at {} gave no answer: its log says why (journalctl -u fleetlight-executor); the setting agent_user names the account that may ask", self.socket.display())
     }
 

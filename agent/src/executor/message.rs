@@ -1,8 +1,9 @@
 //! What can be asked of the executor: the first frame of a connection, and what is answered.
 
 use crate::docker::{ContainerId, ImageId};
-use fleetlight_protocol::command::Command;
+use fleetlight_protocol::command::{Command, CommandResult};
 use fleetlight_protocol::logs::LogsRequest;
+use fleetlight_protocol::samples::EntityKind;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ pub enum Request {
     Run { command: Box<Command>, left_ms: i64 },
     /// `bool`: whether it was running.
     Cancel(Uuid),
-    /// [`fleetlight_protocol::command::CommandResult`] each: those not settled, and those to come, until one side hangs up.
+    /// [`Ended`] each: those not settled, and those to come, until one side hangs up.
     Results,
     /// `()`: these results are in the spool, on disk.
     Settle(Vec<Uuid>),
@@ -35,4 +36,13 @@ pub enum Request {
     Logs(Box<LogsRequest>),
     /// [`fleetlight_protocol::command::CommandReport`] each: on the host, by hand.
     EmergencyStop { pattern: String },
+}
+
+/// A command that has ended, and what it was about: as [`fleetlight_protocol::event::Event`] tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub kind: EntityKind,
+    pub key: String,
+    pub subject: String,
+    pub result: CommandResult,
 }

@@ -3,12 +3,13 @@
 //! `fleetlight-agent executor` runs [`serve`]; the network-facing agent reaches it by [`Client`] through a Unix socket
 //! that lets in one account. One connection carries one [`Request`] and its answers.
 //!
-//! - [`actions`]: what a command does, one noun a file. [`policy`]: what this host does at all.
+//! - [`commands`]: the life of a command. [`actions`]: what it does, one noun a file. [`policy`]: what this host does at all.
 //! - [`systemd`]: units and transient services over the bus. [`trusted_file`]: files that nobody else can have written.
 //! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`peer`]: who may ask.
 
 pub mod actions;
 pub mod client;
+pub mod commands;
 pub mod message;
 mod peer;
 pub mod policy;

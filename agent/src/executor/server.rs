@@ -1,6 +1,7 @@
 //! The executor's end of the socket: one task a connection, each with one question.
 
 use super::actions::runbook::Runbooks;
+use super::commands::{Commands, answer as commands};
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
@@ -13,8 +14,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::io::AsyncReadExt;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ pub struct Executor {
     config: AgentConfig,
     docker: Mutex<Option<Docker>>,
     runbooks: Runbooks,
+    commands: Commands,
 }
 
 /// Listens on `socket`, which an earlier start may have left behind.
@@ -48,6 +50,7 @@ pub fn listen(socket: &Path) -> Result<UnixListener, String> {
 
 /// Answers until `stop`.
 pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers, stop: CancellationToken) {
+    executor.commands().start(&executor, &stop).await;
     let room = Arc::new(Semaphore::new(EXECUTOR_CONNECTIONS));
     let tasks = TaskTracker::new();
     loop {
@@ -66,7 +69,11 @@ pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers
         match stream.peer_cred() {
             Ok(peer) if peers.may_ask(peer.uid()) => {}
             Ok(peer) => {
-                tracing::warn!(uid = peer.uid(), pid = peer.pid(), "refused: only the agent's account may ask the executor");
+                tracing::warn!(
+                    uid = peer.uid(),
+                    pid = peer.pid(),
+                    "refused: only the agent's account may ask the executor"
+                );
                 continue;
             }
             Err(error) => {
@@ -82,9 +89,10 @@ pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers
     }
     tasks.close();
     tasks.wait().await;
+    executor.commands().stop().await;
 }
 
-async fn answer(mut stream: UnixStream, executor: &Executor) {
+async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
     let request = match tokio::time::timeout(EXECUTOR_REQUEST_WAIT, wire::read(&mut stream)).await {
         Ok(Ok(Some(request))) => request,
         Ok(Ok(None)) | Err(_) => return,
@@ -93,9 +101,7 @@ async fn answer(mut stream: UnixStream, executor: &Executor) {
     let answered = match request {
         Request::Ping => once(&mut stream, executor.ask(async |docker| docker.ping().await).await).await,
         Request::List => once(&mut stream, executor.ask(async |docker| docker.list().await).await).await,
-        Request::Inspect(id) => {
-            once(&mut stream, executor.ask(async |docker| docker.inspect(&id).await).await).await
-        }
+        Request::Inspect(id) => once(&mut stream, executor.ask(async |docker| docker.inspect(&id).await).await).await,
         Request::ImageBytes(id) => {
             once(&mut stream, executor.ask(async |docker| docker.image_bytes(&id).await).await).await
         }
@@ -103,6 +109,11 @@ async fn answer(mut stream: UnixStream, executor: &Executor) {
             once(&mut stream, executor.ask(async |docker| docker.last_lines(&id).await).await).await
         }
         Request::Events { since_ns } => events(&mut stream, executor, since_ns).await,
+        Request::Run { command, left_ms } => commands::run(&mut stream, executor, *command, left_ms).await,
+        Request::Cancel(id) => once(&mut stream, executor.commands().cancel(id)).await,
+        Request::Results => commands::results(&mut stream, executor).await,
+        Request::Settle(ids) => commands::settle(&mut stream, executor, ids).await,
+        Request::EmergencyStop { pattern } => commands::emergency_stop(&mut stream, executor, pattern).await,
         _ => return tracing::warn!("not yet"),
     };
     if let Err(error) = answered {
@@ -118,7 +129,8 @@ impl Executor {
     #[must_use]
     pub fn new(config: AgentConfig) -> Self {
         let runbooks = Runbooks::new(&config);
-        Self { config, docker: Mutex::default(), runbooks }
+        let commands = Commands::new(config.executor_state_dir.clone());
+        Self { config, docker: Mutex::default(), runbooks, commands }
     }
 
     #[must_use]
@@ -129,6 +141,11 @@ impl Executor {
     #[must_use]
     pub fn runbooks(&self) -> &Runbooks {
         &self.runbooks
+    }
+
+    #[must_use]
+    pub fn commands(&self) -> &Commands {
+        &self.commands
     }
 
     /// The daemon, dialled anew after trouble.

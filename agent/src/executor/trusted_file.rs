@@ -1,9 +1,11 @@
 //! Files that say what this host does: only root, or the executor's own account, may have written them.
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::geteuid;
-use std::fs::{File, Metadata};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a file is not believed.
@@ -13,6 +15,8 @@ pub enum Distrust {
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{0} is not a plain file")]
     NoFile(PathBuf),
+    #[error("{0} is, or goes through, a symbolic link: name its real place")]
+    Link(PathBuf),
     #[error("{path} has {bytes} bytes, more than the {most} that such a file may have")]
     TooLong { path: PathBuf, bytes: u64, most: u64 },
     #[error("{path} belongs to account {owner}, who could change what this host does: chown root {path}")]
@@ -28,24 +32,44 @@ pub enum Distrust {
 /// [`Distrust`] names what is wrong and the command that mends it.
 pub fn read(path: &Path, most: u64) -> Result<String, Distrust> {
     let unreadable = |error| Distrust::Unreadable { path: path.to_owned(), error };
-    let real = path.canonicalize().map_err(unreadable)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // Whoever can write a link's folder could make it name another file that is believed.
+    if folder.canonicalize().map_err(unreadable)? != folder {
+        return Err(Distrust::Link(path.to_owned()));
+    }
     // The folders first: whoever can change one could put another file here after a look at the file.
-    for folder in real.ancestors().skip(1) {
+    for folder in folder.ancestors() {
         let found = folder.symlink_metadata().map_err(unreadable)?;
         judge(folder, &found)?;
     }
-    let file = File::open(&real).map_err(unreadable)?;
+    let file =
+        OpenOptions::new().read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32).open(path);
+    let file = file.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => Distrust::Link(path.to_owned()),
+        _ => unreadable(error),
+    })?;
     let found = file.metadata().map_err(unreadable)?;
     if !found.is_file() {
-        return Err(Distrust::NoFile(real));
+        return Err(Distrust::NoFile(path.to_owned()));
     }
-    judge(&real, &found)?;
+    judge(path, &found)?;
     if found.len() > most {
-        return Err(Distrust::TooLong { path: real, bytes: found.len(), most });
+        return Err(Distrust::TooLong { path: path.to_owned(), bytes: found.len(), most });
     }
     let mut text = String::new();
     file.take(most).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text)
+}
+
+/// As [`read`]; none if there is no such file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_if_there(path: &Path, most: u64) -> Result<Option<String>, Distrust> {
+    match read(path, most) {
+        Err(Distrust::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 fn judge(path: &Path, found: &Metadata) -> Result<(), Distrust> {
@@ -93,13 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_ours_is_believed_also_through_a_link() {
+    fn a_file_of_ours_is_believed_and_a_link_is_not() {
         let folder = Folder::new();
         let path = folder.file("rules", 0o644);
         assert_eq!(read(&path, 100).expect("is believed"), "text");
         let link = folder.0.join("link");
         symlink(&path, &link).expect("a link");
-        assert_eq!(read(&link, 100).expect("is believed"), "text");
+        assert!(matches!(read(&link, 100), Err(Distrust::Link(_))));
+        let through = folder.0.join("elsewhere");
+        symlink(&folder.0, &through).expect("a link");
+        assert!(matches!(read(&through.join("rules"), 100), Err(Distrust::Link(_))));
     }
 
     #[test]
@@ -113,6 +140,8 @@ mod tests {
         fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).expect("a mode");
         let error = read(&path, 100).expect_err("others may put another file here");
         assert!(error.to_string().starts_with(&*folder.0.to_string_lossy()), "{error}");
+        fs::remove_file(&path).expect("removed");
+        read_if_there(&path, 100).expect_err("others may have removed it");
     }
 
     #[test]
@@ -134,5 +163,7 @@ mod tests {
         assert!(matches!(read(&path, 3), Err(Distrust::TooLong { bytes: 4, .. })));
         assert!(matches!(read(&folder.0, 100), Err(Distrust::NoFile(_))));
         assert!(matches!(read(&folder.0.join("none"), 100), Err(Distrust::Unreadable { .. })));
+        assert!(matches!(read_if_there(&folder.0.join("none"), 100), Ok(None)));
+        assert!(matches!(read_if_there(&folder.0.join("no/folder"), 100), Ok(None)));
     }
 }

@@ -40,21 +40,35 @@ pub fn label(key: &str, value: &str) -> String {
 /// Lines of a log, oldest first: as [`text`], and private keys in PEM over several lines.
 #[must_use]
 pub fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut masked = Vec::new();
-    let mut in_key = false;
+    let (mut flow, mut masked) = (Flow::default(), Vec::new());
     for line in lines {
-        if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") {
-            in_key = true;
-        }
-        let ends = line.contains("-----END ") && line.contains("PRIVATE KEY");
-        if ends && !in_key {
+        if ends_key(line) && !flow.in_key {
             // The lines began in the midst of a key.
             masked.iter_mut().for_each(|line: &mut String| MASK.clone_into(line));
         }
-        masked.push(if in_key || ends { MASK.to_owned() } else { text(line) });
-        in_key &= !ends;
+        masked.push(flow.line(line));
     }
     masked
+}
+
+/// Lines that are masked as they come: as [`lines`], but what was given out before a key's end stays as it was.
+#[derive(Debug, Default)]
+pub struct Flow {
+    in_key: bool,
+}
+
+impl Flow {
+    #[must_use]
+    pub fn line(&mut self, line: &str) -> String {
+        self.in_key |= line.contains("-----BEGIN ") && line.contains("PRIVATE KEY");
+        let hidden = self.in_key || ends_key(line);
+        self.in_key &= !ends_key(line);
+        if hidden { MASK.to_owned() } else { text(line) }
+    }
+}
+
+fn ends_key(line: &str) -> bool {
+    line.contains("-----END ") && line.contains("PRIVATE KEY")
 }
 
 /// Text of unknown bytes: invalid UTF-8 is replaced, escape sequences of terminals and control

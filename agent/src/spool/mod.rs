@@ -14,7 +14,7 @@
 //! 2. A batch is offered for sending once `write(2)` has put it into a segment file: kill -9 at any
 //!    instant leaves every batch that was offered there, exactly once.
 //! 3. A power cut costs at most the samples of one sync interval, and no fact that was synced, which
-//!    is asked for as soon as it is written.
+//!    is asked for as soon as it is written and said once it is done.
 //! 4. A torn tail is cut; a damaged record costs that record, is counted, and is told as evicted.
 //! 5. A batch that the controller lacks goes only when the bound needs its room: acknowledged
 //!    segments first, then samples, then facts, oldest first; what goes is counted and told.
@@ -74,6 +74,15 @@ impl Bounds {
     }
 }
 
+/// Which facts the disk has for certain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Those with a smaller number, unless they were pushed before the last failure.
+    pub below: u64,
+    /// How often the disk has failed.
+    pub failures: u64,
+}
+
 /// Shared between the batcher, which fills it, the transport, which empties it, and the writer.
 #[derive(Debug, Clone)]
 pub struct Spool(Arc<Inner>);
@@ -86,6 +95,7 @@ struct Inner {
     /// The next number that is not offered yet.
     head: watch::Sender<u64>,
     trouble: watch::Sender<Option<String>>,
+    synced: watch::Sender<Synced>,
     /// There is something to write, or it is time to stop.
     work: Condvar,
     /// What earlier starts left was read after all.
@@ -143,6 +153,7 @@ impl Spool {
             state: Mutex::new(state),
             head: watch::Sender::new(1),
             trouble: watch::Sender::new(None),
+            synced: watch::Sender::default(),
             work: Condvar::new(),
             found_late: Notify::new(),
             inline,
@@ -173,8 +184,19 @@ impl Spool {
         self.lock().index.held_epochs()
     }
 
+    /// Which facts the disk has for certain; changes with each sync of them, and when the disk fails.
+    #[must_use]
+    pub fn synced(&self) -> watch::Receiver<Synced> {
+        self.0.synced.subscribe()
+    }
+
     /// Takes a batch in and gives it a number. It is offered for sending once it is written.
     pub fn push(&self, payload: Payload) {
+        self.push_numbered(payload);
+    }
+
+    /// As [`Self::push`]; returns the number.
+    pub fn push_numbered(&self, payload: Payload) -> u64 {
         let mut state = self.lock();
         let seq = state.next;
         state.next += 1;
@@ -191,6 +213,7 @@ impl Spool {
             }
         }
         self.offer();
+        seq
     }
 
     /// What one stream sends: batches with `after < place < before` that the controller lacks.
@@ -228,6 +251,7 @@ impl Spool {
         self.0.trouble.send_if_modified(|said| {
             let news = said.is_none();
             if news {
+                self.0.synced.send_modify(|synced| synced.failures += 1);
                 *said = Some(why);
             }
             news

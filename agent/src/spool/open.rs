@@ -3,11 +3,12 @@
 
 use super::disk::Disk;
 use super::index::{Index, OWN};
+use super::sync::Syncer;
 use super::writer::Writer;
 use super::{Bounds, Spool, Thread};
 use crate::limits::SPOOL_OPEN_WAIT;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -58,6 +59,10 @@ impl Spool {
         let index = Index::new(Uuid::new_v4(), host);
         let (writer, found, trouble) = Writer::begin(Arc::clone(&disk), bounds, Index::new(index.own, host));
         let spool = Self::new(index, bounds, Some(disk), Some(Mutex::new(writer)));
+        if let Some(writer) = &spool.0.inline {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.syncer = Syncer::Inline(spool.0.synced.clone());
+        }
         spool.read(found, trouble.as_ref());
         spool
     }

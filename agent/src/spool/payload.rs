@@ -2,7 +2,7 @@
 //! that one, and any can be read without those before it.
 
 use fleetlight_protocol::document::Document;
-use fleetlight_protocol::event::Event;
+use fleetlight_protocol::event::{Event, Fact};
 use fleetlight_protocol::frame::{self, FrameError, HEAD_BYTES, Head};
 use fleetlight_protocol::samples::{EntityKind, Row};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Payload {
             Self::Samples { rows, .. } => {
                 64 + rows.iter().map(|row| 64 + row.key.len() + row.values.len() * 16).sum::<usize>()
             }
-            Self::Events(events) => 64 + events.len() * 1_024,
+            Self::Events(events) => 64 + events.iter().map(event_cost).sum::<usize>(),
             Self::Inventory(documents) => 64 + documents.len() * 2_048,
         }
     }
@@ -78,6 +78,11 @@ impl Payload {
             Kept::Inventory(documents) => Self::Inventory(documents.into()),
         })
     }
+}
+
+fn event_cost(event: &Event) -> usize {
+    let Fact::CommandFinished(result) = &event.fact else { return 1_024 };
+    1_024 + result.observed.len() + result.output.head.len() + result.output.tail.len()
 }
 
 fn codes(row: &Row) -> (u8, String, Vec<Option<i64>>) {

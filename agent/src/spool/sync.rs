@@ -1,17 +1,19 @@
 //! Asks the disk to keep what was written: on a thread of its own, since that takes milliseconds and
 //! writing takes microseconds.
 
+use super::Synced;
 use super::disk::{Disk, DiskFile};
 use crate::limits::SPOOL_SYNCS;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// How syncing is done.
 #[derive(Debug)]
 pub(super) enum Syncer {
     /// At once: for tests.
-    Inline,
+    Inline(watch::Sender<Synced>),
     Thread {
         jobs: SyncSender<Job>,
         /// Why the last one failed.
@@ -22,10 +24,12 @@ pub(super) enum Syncer {
 /// One file to be synced.
 #[derive(Debug)]
 pub(super) struct Job {
-    disk: Arc<dyn Disk>,
-    file: Arc<dyn DiskFile>,
+    pub disk: Arc<dyn Disk>,
+    pub file: Arc<dyn DiskFile>,
     /// Its name is new, too.
-    name: bool,
+    pub name: bool,
+    /// All facts below this number are in it, or in files that were asked for before.
+    pub facts_below: Option<u64>,
 }
 
 impl Job {
@@ -43,12 +47,12 @@ impl Job {
 }
 
 impl Syncer {
-    /// A syncer whose jobs `serve` runs.
-    pub fn thread() -> (Self, impl FnOnce()) {
+    /// A syncer whose jobs `serve` runs; `synced` hears of them.
+    pub fn thread(synced: watch::Sender<Synced>) -> (Self, impl FnOnce()) {
         let (jobs, queue) = sync_channel::<Job>(SPOOL_SYNCS);
         let failed = Arc::new(Mutex::new(None));
         let said = Arc::clone(&failed);
-        (Self::Thread { jobs, failed }, move || serve(&queue, &said))
+        (Self::Thread { jobs, failed }, move || serve(&queue, &said, &synced))
     }
 
     /// Why a job failed since the last look.
@@ -57,32 +61,49 @@ impl Syncer {
         failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
-    /// Asks for a file to be synced; false: too much is asked for already.
-    pub fn sync(&self, disk: &Arc<dyn Disk>, file: &Arc<dyn DiskFile>, name: bool) -> io::Result<bool> {
-        let job = Job { disk: Arc::clone(disk), file: Arc::clone(file), name };
+    /// Asks for a file to be synced; gives the job back if too much is asked for already.
+    pub fn sync(&self, job: Job) -> io::Result<Option<Job>> {
         match self {
-            Self::Inline => job.run().map(|()| true),
+            Self::Inline(synced) => {
+                job.run()?;
+                tell(synced, job.facts_below);
+                Ok(None)
+            }
             Self::Thread { jobs, .. } => match jobs.try_send(job) {
-                Ok(()) => Ok(true),
-                Err(TrySendError::Full(_)) => Ok(false),
+                Ok(()) => Ok(None),
+                Err(TrySendError::Full(job)) => Ok(Some(job)),
                 Err(TrySendError::Disconnected(_)) => Err(io::Error::other("the thread that syncs has ended")),
             },
         }
     }
 
     /// Has a file synced that is written to no more: now, if too much is asked for already.
-    pub fn seal(&self, disk: &Arc<dyn Disk>, file: &Arc<dyn DiskFile>, name: bool) -> io::Result<()> {
-        if self.sync(disk, file, name)? {
-            return Ok(());
+    pub fn seal(&self, job: Job) -> io::Result<()> {
+        match self.sync(job)? {
+            None => Ok(()),
+            // What was asked for before is not synced yet: the next job will tell of it.
+            Some(job) => job.run(),
         }
-        Job { disk: Arc::clone(disk), file: Arc::clone(file), name }.run()
     }
 }
 
-fn serve(queue: &Receiver<Job>, failed: &Mutex<Option<io::Error>>) {
+fn serve(queue: &Receiver<Job>, failed: &Mutex<Option<io::Error>>, synced: &watch::Sender<Synced>) {
     while let Ok(job) = queue.recv() {
-        if let Err(error) = job.run() {
-            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        match job.run() {
+            Ok(()) => tell(synced, job.facts_below),
+            Err(error) => {
+                // At once: a later job must not seem to have synced what this one has not.
+                synced.send_modify(|synced| synced.failures += 1);
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
         }
     }
+}
+
+fn tell(synced: &watch::Sender<Synced>, facts_below: Option<u64>) {
+    synced.send_if_modified(|synced| {
+        let rises = facts_below.is_some_and(|below| below > synced.below);
+        synced.below = synced.below.max(facts_below.unwrap_or(0));
+        rises
+    });
 }

@@ -28,7 +28,7 @@ impl Thread {
         spool: &Spool,
         begin: impl FnOnce() -> (Writer, Index, Option<io::Error>) + Send + 'static,
     ) -> io::Result<(Self, oneshot::Receiver<Read>)> {
-        let (syncer, serve) = Syncer::thread();
+        let (syncer, serve) = Syncer::thread(spool.0.synced.clone());
         let named = |name: &str| std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES);
         let syncing = named("spool-sync").spawn(serve)?;
         let (end, ended) = oneshot::channel();

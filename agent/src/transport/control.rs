@@ -11,13 +11,14 @@ use crate::random::Random;
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Ping};
 use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use quinn::{RecvStream, SendStream};
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Reads one frame.
-pub(super) async fn read(stream: &mut RecvStream) -> Result<ControllerControl, Ended> {
+pub(super) async fn read<M: DeserializeOwned>(stream: &mut RecvStream) -> Result<M, Ended> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await.map_err(Ended::lost)?;
     let head = Head::parse(head).map_err(Ended::lost)?;
@@ -27,7 +28,7 @@ pub(super) async fn read(stream: &mut RecvStream) -> Result<ControllerControl, E
 }
 
 /// Writes one frame, with one write so that it shares a packet.
-pub(super) async fn write(stream: &mut SendStream, message: &AgentControl) -> Result<(), Ended> {
+pub(super) async fn write<M: Serialize>(stream: &mut SendStream, message: &M) -> Result<(), Ended> {
     let bytes = frame::encode(message).map_err(Ended::lost)?;
     stream.write_all(&bytes).await.map_err(Ended::lost)
 }

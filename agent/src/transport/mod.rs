@@ -3,6 +3,7 @@
 //! - [`run`]: keeps one session up: backoff, a fresh connection beside a stalled one, goodbye.
 //! - `resolver`: from a name to addresses. `connection`: from addresses to a welcome. `session`: a welcomed connection until its end.
 //! - `streams`: one uni stream for each class. `control`: acks, pings, renewal.
+//! - `errands`: what the controller asks of this host, passed on to the executor.
 //! - `in_flight`: what was sent and not acknowledged. `history`: how much of the past may go.
 //! - [`enrol`]: a join token becomes an identity. [`tls`], [`clock`]: whom and when to believe.
 //!
@@ -14,6 +15,7 @@ pub mod clock;
 mod connection;
 mod control;
 pub mod enrol;
+mod errands;
 mod history;
 mod in_flight;
 mod resolver;
@@ -25,6 +27,7 @@ pub mod tls;
 pub use resolver::Resolver;
 pub use supervisor::run;
 
+use crate::executor;
 use crate::identity::Store;
 use crate::inventory::Inventory;
 use crate::spool::Spool;
@@ -51,6 +54,7 @@ pub struct Link {
     pub about: About,
     pub sockets: Sockets,
     pub resolver: Arc<Resolver>,
+    pub executor: executor::Client,
     /// Seeds the jitter of pauses and of the renewal.
     pub seed: u64,
 }

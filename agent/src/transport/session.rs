@@ -4,7 +4,7 @@ use super::connection::Welcomed;
 use super::history::History;
 use super::in_flight::InFlight;
 use super::streams::{self, Cargo, Road};
-use super::{Link, control};
+use super::{Link, control, errands};
 use crate::batcher::push_documents;
 use crate::limits::{FLUSH_WAIT, GOODBYE_WAIT};
 use fleetlight_protocol::control::{AgentControl, Refusal, close};
@@ -50,7 +50,8 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
     let head = *link.spool.head().borrow();
     link.spool.settle(&welcome.stored);
     push_documents(&link.inventory.documents(&welcome.wanted), &link.spool);
-    let history = History::new(welcome.version);
+    let version = welcome.version;
+    let history = History::new(version);
     let road = Road { connection: &connection, spool: &link.spool, in_flight, history: &history, head };
     let ended = tokio::select! {
         biased;
@@ -60,6 +61,7 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
         ended = streams::run(Cargo::PastSamples, road) => ended,
         // After the streams, so that a ping shares the packet of the batch that it waited for.
         ended = control::run(&mut send, recv, link, road, stop) => ended,
+        ended = errands::run(&connection, version, link) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,
     };
     if matches!(ended, Ended::Goodbye) {

@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use crate::identity::{Identity, key_hash};
-use crate::limits::{FIRST_ROUND_TRIP, IDLE, KEEP_ALIVE, RECEIVE_WINDOW, SEND_WINDOW};
+use crate::limits::{ERRANDS_AT_ONCE, FIRST_ROUND_TRIP, IDLE, KEEP_ALIVE, RECEIVE_WINDOW, SEND_WINDOW};
 use fleetlight_protocol::{ALPN_ENROL, ALPN_SESSION};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{TransportConfig, VarInt};
@@ -52,8 +52,7 @@ fn transport() -> TransportConfig {
         .send_window(SEND_WINDOW)
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-        // The controller opens no stream towards an agent yet.
-        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(ERRANDS_AT_ONCE))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
         // An agent sends a packet or two a tick: offload would gain nothing, and fails on some hosts.

@@ -1,13 +1,14 @@
 //! What a controller asks of an agent, on streams of their session.
 
-use crate::World;
 use crate::faults::{Villain, read};
+use crate::{World, until};
 use fleetlight_controller::transport::errand::ErrandError;
 use fleetlight_protocol::ERRANDS;
 use fleetlight_protocol::command::{Action, Command, CommandControl, CommandReport};
 use fleetlight_protocol::errand::Errand;
 use fleetlight_protocol::frame;
 use quinn::{RecvStream, SendStream};
+use std::time::Duration;
 use uuid::Uuid;
 
 const AGENT: Uuid = Uuid::from_u128(66);
@@ -71,4 +72,19 @@ async fn an_agent_that_takes_no_errands_is_named() {
     let (_busy, _control) = welcomed(&world, 0, ERRANDS).await;
     let refused = world.controller.registry.ask(AGENT, &errand()).await.expect_err("no room");
     assert!(refused.is_unheard() && refused.to_string().contains("in use"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_whose_executor_is_away_says_so_and_closes_nothing() {
+    let world = World::new(3);
+    let (_agent, registry) = (world.agent(1), &world.controller.registry);
+    until("a session", Duration::from_secs(10), || registry.agent_of(1).is_some()).await;
+    let agent_id = registry.agent_of(1).expect("connected");
+    for _ in 0..3 {
+        let mut asked = registry.ask(agent_id, &errand()).await.expect("asked");
+        let answer = asked.answers.read().await.expect("an answer");
+        let Some(CommandReport::Unavailable { message }) = answer else { panic!("{answer:?}") };
+        assert!(message.contains("executor does not run"), "{message}");
+        assert_eq!(asked.answers.read::<CommandReport>().await.expect("an end"), None);
+    }
 }

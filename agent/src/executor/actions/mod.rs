@@ -91,6 +91,19 @@ pub async fn prepare(action: &Action, policy: &Policy, executor: &Arc<Executor>)
     }
 }
 
+/// The executor went down while this action ran: ends what it left behind. Says in words what it found, if there is anything
+/// to find.
+pub async fn recover(action: &Action, task: &Task) -> Option<String> {
+    match action {
+        // Docker and systemd finish by themselves what they were asked.
+        Action::Check | Action::Container { .. } | Action::Unit { .. } | Action::EmergencyStop { .. } => None,
+        Action::Runbook { .. } => Some(match runbook::recover(task.command, &task.executor).await {
+            Ok(found) => found.to_owned(),
+            Err(why) => format!("whether it still runs is not known: {why}"),
+        }),
+    }
+}
+
 impl Prepared {
     /// Does it, once.
     pub async fn run(self, task: &Task) -> Finding {

@@ -3,7 +3,7 @@
 //! - `kept`: what a kill, a power cut and damage cost (1 to 4). `power`: how much a cut costs (3).
 //! - `room`: what goes when the bound needs its room (5).
 //! - `settled`: what the controller says it has, and of which host the folder is (1, 6, 7).
-//! - `disk_trouble`: disks that refuse or hang (8). `in_use`: folders of another process (9).
+//! - `synced`: what is on disk for certain (3). `disk_trouble`: disks that refuse or hang (8). `in_use`: folders of another process (9).
 
 mod disk_trouble;
 mod in_use;
@@ -11,6 +11,7 @@ mod kept;
 mod power;
 mod room;
 mod settled;
+mod synced;
 
 use crate::spool::memory_tests::all;
 use crate::spool::sim_disk::SimDisk;

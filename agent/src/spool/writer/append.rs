@@ -3,9 +3,10 @@
 use super::Writer;
 use crate::limits::SPOOL_SYNC_EVERY;
 use crate::spool::Spool;
-use crate::spool::disk::DiskFile;
+use crate::spool::disk::{Disk, DiskFile};
 use crate::spool::format::{HEADER_BYTES, Lane, Name, header, record};
 use crate::spool::index::{OWN, Reclaim, Segment};
+use crate::spool::sync::Job;
 use crate::tick::wall_ms;
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,15 @@ pub(super) struct Open {
     pub dirty: bool,
     /// Its name is not synced yet.
     fresh: bool,
+    /// One more than its last record's number.
+    below: u64,
+}
+
+impl Open {
+    fn job(&self, lane: Lane, disk: &Arc<dyn Disk>) -> Job {
+        let facts_below = (lane == Lane::Facts).then_some(self.below);
+        Job { disk: Arc::clone(disk), file: Arc::clone(&self.file), name: self.fresh, facts_below }
+    }
 }
 
 impl Writer {
@@ -30,6 +40,9 @@ impl Writer {
         loop {
             match self.try_append(spool, lane, &record) {
                 Ok((number, offset)) => {
+                    if let Some(open) = self.open.get_mut(&lane) {
+                        open.below = seq + 1;
+                    }
                     let mut state = spool.lock();
                     let state = &mut *state;
                     if let Some(segment) = state.index.segments.get_mut(&number) {
@@ -84,7 +97,7 @@ impl Writer {
             return Err(error);
         }
         spool.lock().index.segments.insert(self.number, Segment::new(name, OWN, made_ms));
-        let open = Open { number: self.number, file, bytes: HEADER_BYTES as u64, dirty: true, fresh: true };
+        let open = Open { number: self.number, file, bytes: HEADER_BYTES as u64, dirty: true, fresh: true, below: 0 };
         self.open.insert(lane, open);
         Ok(())
     }
@@ -107,14 +120,15 @@ impl Writer {
             return self.disk.remove(&name);
         }
         self.disk.truncate(&name, open.bytes)?;
-        if open.dirty { self.syncer.seal(&self.disk, &open.file, open.fresh) } else { Ok(()) }
+        if open.dirty { self.syncer.seal(open.job(lane, &self.disk)) } else { Ok(()) }
     }
 
     /// Facts at once, samples when it is time.
     pub(super) fn sync(&mut self, now: Instant) -> io::Result<()> {
         let due = self.samples_synced.is_none_or(|at| now.saturating_duration_since(at) >= SPOOL_SYNC_EVERY);
         for (lane, open) in &mut self.open {
-            if open.dirty && (due || *lane == Lane::Facts) && self.syncer.sync(&self.disk, &open.file, open.fresh)? {
+            let wanted = open.dirty && (due || *lane == Lane::Facts);
+            if wanted && self.syncer.sync(open.job(*lane, &self.disk))?.is_none() {
                 (open.dirty, open.fresh) = (false, false);
                 if *lane == Lane::Samples {
                     self.samples_synced = Some(now);

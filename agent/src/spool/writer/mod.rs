@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Owns the files that are written to.
@@ -63,7 +64,7 @@ impl Writer {
             bounds,
             number,
             open,
-            syncer: Syncer::Inline,
+            syncer: Syncer::Inline(watch::Sender::default()),
             samples_synced: None,
             retry_at: None,
             cursor_due: None,

@@ -1,0 +1,5 @@
+//! Commands, end to end: what a host does when it is asked to, and what it does not.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod life;
