@@ -1,4 +1,4 @@
-//! The controller: transport → ingest → store, live → api.
+//! The controller: transport → ingest → store, live → api → dispatch → store, transport.
 //!
 //! `store` holds all SQL and `live` the present; neither imports a sibling. `transport` knows
 //! people's keys only through [`transport::Directory`]. This file's modules are joined in `run`.
@@ -7,6 +7,7 @@ pub mod api;
 pub mod ca;
 pub mod config;
 pub mod directory;
+pub mod dispatch;
 pub mod failure;
 pub mod feed;
 pub mod ingest;

@@ -9,6 +9,7 @@ use crate::api::{AgentSessions, Joining, Parts, Web, setup};
 use crate::ca::Authority;
 use crate::config::ControllerConfig;
 use crate::directory::StoreDirectory;
+use crate::dispatch::Dispatch;
 use crate::failure::Failure;
 use crate::feed;
 use crate::ingest::Ingest;
@@ -190,12 +191,14 @@ async fn serve(
     ));
     let acceptor = enrolment::acceptor(&authority, clock()).map_err(|error| Failure::Other(error.to_string()))?;
     let joining = Joining { ca_fingerprint: authority.fingerprint(), endpoint };
-    let parts = Parts { live: Arc::clone(&live), store: store.clone(), agents: directory.clone(), joining };
+    let dispatch = Dispatch::new(store.clone(), registry.clone(), Arc::clone(&clock));
+    let agents = directory.clone();
+    let parts = Parts { live: Arc::clone(&live), store: store.clone(), dispatch: dispatch.clone(), agents, joining };
     announce(&ports.web, store).await?;
 
     let (inbound, arriving) = mpsc::channel(INBOUND);
     let (presence, changes) = mpsc::channel(PRESENCE);
-    let closing = registry.clone();
+    let (closing, closed) = (registry.clone(), dispatch.clone());
     let ingest = Ingest {
         store: store.clone(),
         live: Arc::clone(&live),
@@ -203,6 +206,7 @@ async fn serve(
         reconnect: Arc::new(move |agent_id| {
             closing.close(agent_id, come_again());
         }),
+        closed: Arc::new(move |ids| closed.closed(ids.iter().copied())),
     };
     let context = listener::Context {
         directory: Arc::clone(&directory),
@@ -223,6 +227,7 @@ async fn serve(
             async move { names.host_name(host_id).await.ok().flatten() }
         }),
         live.run(stop.clone()),
+        dispatch.run(stop.clone()),
         ports.web.serve(parts, stop.clone()),
     );
     // The sessions are over: what they brought is stored before the database goes.

@@ -1,6 +1,6 @@
 //! Events: facts at a time, drawn on time axes and kept apart from samples.
 
-use crate::command::CommandResult;
+use crate::command::{CommandResult, Output};
 use crate::document::CollectorState;
 use crate::samples::{EntityKind, MountState};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,18 @@ pub enum Severity {
     Info,
     Warn,
     Crit,
+}
+
+impl Event {
+    /// As the fleet hears of it: a command's output stays with the command.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        let mut brief = self.clone();
+        if let Fact::CommandFinished(result) = &mut brief.fact {
+            result.output = Output::default();
+        }
+        brief
+    }
 }
 
 /// What happened.

@@ -56,9 +56,16 @@ impl Client {
     /// # Errors
     /// If the stream is refused.
     pub async fn stream(&self, host: Option<i64>) -> Result<Stream> {
-        let path = host.map_or_else(|| "stream".to_owned(), |id| format!("stream?host={id}"));
-        let response = self.http.get(self.url(&path)).send().await?;
-        ensure!(response.status().is_success(), "stream answered {}", response.status());
+        self.events(&host.map_or_else(|| "stream".to_owned(), |id| format!("stream?host={id}"))).await
+    }
+
+    /// Opens another event stream.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn events(&self, path: &str) -> Result<Stream> {
+        let response = self.http.get(self.url(path)).send().await?;
+        ensure!(response.status().is_success(), "{path} answered {}", response.status());
         let bytes = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec())).boxed();
         Ok(Stream { bytes, buffer: Vec::new(), ready: VecDeque::new() })
     }

@@ -49,10 +49,15 @@ fn nothing_reaches_back_up() {
         (
             "controller",
             "store",
-            &["crate::live", "crate::ingest", "crate::transport", "crate::api", "crate::directory"],
+            &["crate::live", "crate::ingest", "crate::transport", "crate::api", "crate::directory", "crate::dispatch"],
         ),
-        ("controller", "ingest", &["crate::api"]),
-        ("controller", "transport", &["crate::store", "crate::live", "crate::ingest", "crate::api", "sqlx"]),
+        ("controller", "ingest", &["crate::api", "crate::dispatch"]),
+        ("controller", "dispatch", &["crate::api", "crate::ingest", "crate::live", "sqlx"]),
+        (
+            "controller",
+            "transport",
+            &["crate::store", "crate::live", "crate::ingest", "crate::api", "crate::dispatch", "sqlx"],
+        ),
         ("controller", "live", &["crate::store", "crate::ingest::flush", "crate::api", "sqlx"]),
         ("controller", "api", &["sqlx"]),
     ];

@@ -6,6 +6,7 @@
 //! The table below is what docs/people.md shows, and a test holds it to that.
 
 use crate::store::users::Role;
+use fleetlight_protocol::command::{Action, ContainerVerb};
 use serde::{Deserialize, Serialize};
 
 /// Who may make a call.
@@ -94,6 +95,31 @@ impl Permission {
             Self::Destroy | Self::Enrol => Some(Scope::Admin),
             Self::Account | Self::Own | Self::MakeTokens | Self::SeePeople | Self::ChangePeople => None,
         }
+    }
+}
+
+/// What a command takes.
+#[must_use]
+pub fn permission_of(action: &Action) -> Permission {
+    match action {
+        Action::Container { verb, .. } => permission_of_verb(*verb),
+        Action::EmergencyStop { .. } => Permission::Destroy,
+        Action::Check | Action::Unit { .. } | Action::Runbook { .. } => Permission::Act,
+    }
+}
+
+/// The same of what containers can be asked for.
+#[must_use]
+pub fn permission_of_verb(verb: ContainerVerb) -> Permission {
+    match verb {
+        ContainerVerb::Remove | ContainerVerb::Recreate | ContainerVerb::Rebuild => Permission::Destroy,
+        ContainerVerb::Start
+        | ContainerVerb::Stop
+        | ContainerVerb::Restart
+        | ContainerVerb::Kill
+        | ContainerVerb::Pause
+        | ContainerVerb::Unpause
+        | ContainerVerb::Pull => Permission::Act,
     }
 }
 

@@ -7,7 +7,7 @@
 use super::extract::Secret;
 use super::guard::Asked;
 use super::throttle::Way;
-use super::{Api, ApiError, envelope, login};
+use super::{Api, ApiError, audit, envelope, login};
 use crate::limits::{BASIC_REMEMBERED, BASIC_REMEMBERED_FOR};
 use crate::store::users::User;
 use base64::Engine;
@@ -81,6 +81,7 @@ pub(super) async fn judged(api: &Api, credentials: Credentials, asked: &Asked) -
     let _place = envelope::place(&api.0.public_room).await?;
     let Credentials { name, password } = credentials;
     let user = login::judge(api, &name, password.clone(), Way::Address(asked.client), asked).await?;
+    audit::logged_in(api, &user, asked, "login.basic").await?;
     api.0.basic.add(api.0.basic.tag(&user, &password.0), Instant::now());
     Ok(user)
 }

@@ -1,6 +1,7 @@
 //! What every API call is wrapped in: an id, a deadline, a problem body, a line in the log; and the room that it
 //! needs. What anybody may call has room of its own, so that logins by the thousand shut nobody out who is in.
 
+use super::guard::Asked;
 use super::{Api, ApiError};
 use crate::limits::{API_DEADLINE, API_QUEUE_WAIT};
 use axum::body::Body;
@@ -27,7 +28,7 @@ struct Problem<'a> {
 
 /// Runs the call within its deadline and turns any refusal into a problem with the request's id.
 pub async fn wrap(request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4().simple().to_string();
+    let id = request.extensions().get::<Asked>().map(|asked| asked.request_id.clone()).unwrap_or_default();
     let call = format!("{} {}", request.method(), request.uri().path());
     // A stream answers at once and goes on.
     let answer = timeout(API_QUEUE_WAIT + API_DEADLINE, next.run(request)).await;

@@ -1,7 +1,7 @@
 //! A host's events, newest first.
 
 use super::extract::Query;
-use super::{Api, ApiError, hosts};
+use super::{Api, ApiError, extract, hosts};
 use crate::limits::EVENTS_PER_PAGE;
 use crate::store::events::StoredEvent;
 use axum::extract::{Path, State};
@@ -21,9 +21,6 @@ pub async fn list(
     Query(page): Query<Page>,
 ) -> Result<Json<Vec<StoredEvent>>, ApiError> {
     let host_id = hosts::known(&api, &id)?;
-    let limit = page.limit.unwrap_or(100);
-    if !(1..=EVENTS_PER_PAGE).contains(&limit) {
-        return Err(ApiError::bad_request(format!("limit = {limit} is out of range; allowed: 1 to {EVENTS_PER_PAGE}")));
-    }
+    let limit = extract::limit(page.limit, EVENTS_PER_PAGE)?;
     Ok(Json(api.store().events(Some(host_id), page.before_ms, limit).await?))
 }

@@ -60,6 +60,18 @@ fn words(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
+/// How many to answer with: 100, or as asked within the bound.
+///
+/// # Errors
+/// 400: beyond it.
+pub fn limit(asked: Option<usize>, most: usize) -> Result<usize, ApiError> {
+    let limit = asked.unwrap_or(100);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(ApiError::bad_request(format!("limit = {limit} is out of range; allowed: 1 to {most}")))
+}
+
 /// A number in the path.
 ///
 /// # Errors

@@ -7,18 +7,21 @@ use super::access::Permission;
 use super::caller::Shown;
 use super::server::Peer;
 use super::settings::Site;
-use super::{Api, ApiError, caller, envelope, session};
+use super::{Api, ApiError, audit, caller, envelope, session};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
+use uuid::Uuid;
 
 /// Who asks, and under which of our names; set by [`host`] on every request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub site: Site,
     pub client: IpAddr,
+    /// Of this request, as its answer has it in `X-Request-Id`.
+    pub request_id: String,
 }
 
 /// Refuses requests for hosts that are not ours: with 421, before anything else is looked at.
@@ -37,7 +40,7 @@ pub async fn host(State(api): State<Api>, mut request: Request, next: Next) -> R
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0.ip());
     let forwarded = request.headers().get("x-forwarded-for").and_then(|list| list.to_str().ok());
     let client = sites.client(peer, forwarded);
-    request.extensions_mut().insert(Asked { site, client });
+    request.extensions_mut().insert(Asked { site, client, request_id: Uuid::new_v4().simple().to_string() });
     next.run(request).await
 }
 
@@ -97,6 +100,9 @@ pub struct Door {
     pub api: Api,
     /// What the caller must be allowed; without one anybody passes, but nobody by wrong proof.
     pub needs: Option<Permission>,
+    /// What the audit log calls it, where the call itself does not write there; and its path.
+    pub audit: Option<&'static str>,
+    pub path: &'static str,
 }
 
 /// Finds out who calls, lets pass whoever may, and hands the caller on.
@@ -111,13 +117,20 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
         (None, Some(_)) => session::refusal(&door.api).await,
         (_, None) => Ok(()),
     };
+    let act = caller.as_ref().zip(door.audit).map(|(caller, name)| audit::act(caller, name, door.path, &request));
     if let Err(error) = judged {
-        return error.into_response();
+        return match act {
+            Some((who, act)) => audit::refused(&door.api, &who, act, error).await.into_response(),
+            None => error.into_response(),
+        };
     }
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    next.run(request).await
+    match act {
+        Some((who, act)) => audit::around(&door.api, &who, act, next.run(request)).await,
+        None => next.run(request).await,
+    }
 }
 
 #[cfg(test)]

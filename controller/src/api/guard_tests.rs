@@ -6,7 +6,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn judge(method: &Method, headers: &[(&'static str, &'static str)]) -> Option<StatusCode> {
     let site = Site { origin: OURS.into(), secure: true };
-    let asked = Asked { site, client: IpAddr::from([127, 0, 0, 1]) };
+    let asked = Asked { site, client: IpAddr::from([127, 0, 0, 1]), request_id: String::new() };
     let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     judge_origin(method, &pairs.collect(), Some(&asked)).err().map(|error| error.status)
 }

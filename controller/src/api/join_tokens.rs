@@ -1,5 +1,6 @@
 //! One-time tokens with which hosts join.
 
+use super::audit::Said;
 use super::caller::Caller;
 use super::extract::Body;
 use super::{Api, ApiError};
@@ -11,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use fleetlight_protocol::join_token::JoinToken;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 #[derive(Debug, Serialize)]
@@ -64,7 +66,7 @@ pub async fn create(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Body(wish): Body<Wish>,
-) -> Result<Json<NewToken>, ApiError> {
+) -> Result<(Extension<Said>, Json<NewToken>), ApiError> {
     let host_name = wish.host_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     if let Some(name) = host_name.filter(|name| !is_host_name(name)) {
         return Err(ApiError::bad_request(format!("{name:?}: {HOST_NAME_RULE}")));
@@ -81,7 +83,8 @@ pub async fn create(
     let token = token.to_string();
     // As the README adds a host: in the folder that the agent's binary was copied to.
     let command = format!("sudo ./fleetlight-agent enrol --token {token} && sudo ./fleetlight-agent run");
-    Ok(Json(NewToken { id: made.id, token, command, expires_ms: made.expires_ms }))
+    let said = Said(json!({ "join_token": made.id, "host_name": host_name }));
+    Ok((Extension(said), Json(NewToken { id: made.id, token, command, expires_ms: made.expires_ms })))
 }
 
 pub async fn revoke(

@@ -3,7 +3,7 @@
 use super::extract::{Body, Secret};
 use super::guard::Asked;
 use super::throttle::{Verdict, Way};
-use super::{Api, ApiError, caller, device, session};
+use super::{Api, ApiError, audit, caller, device, session};
 use crate::limits::{LOGIN_REFUSED_AFTER, USER_NAME_CHARS};
 use crate::store::users::User;
 use axum::extract::{Extension, State};
@@ -27,6 +27,7 @@ pub async fn post(
 ) -> Result<Response, ApiError> {
     let way = device::way(&api, &login.name, &headers, &asked).await?;
     let user = judge(&api, &login.name, login.password, way, &asked).await?;
+    audit::logged_in(&api, &user, &asked, "login").await?;
     tracing::info!(name = user.name, address = %asked.client, "logged in");
     session::begin(&api, &user, &asked, &headers).await
 }
@@ -50,6 +51,7 @@ pub(super) async fn judge(api: &Api, name: &str, password: Secret, way: Way, ask
     let right = passwords.verify(password.0.clone(), stored).await.map_err(ApiError::internal)?;
     let Some(user) = user.filter(|_| right) else {
         tracing::warn!(?name, address = %asked.client, "login failed");
+        audit::login_failed(api, name, asked).await;
         tokio::time::sleep_until(began + LOGIN_REFUSED_AFTER).await;
         return Err(wrong());
     };

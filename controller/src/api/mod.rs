@@ -1,6 +1,7 @@
 //! The page's API under `/admin/api` (docs/api.md), and the page itself.
 //!
-//! Reads `store`, watches `live`, acts on sessions of agents through [`AgentSessions`]; holds no SQL.
+//! Reads `store`, watches `live`, acts on hosts through `dispatch` and on sessions of agents through
+//! [`AgentSessions`]; holds no SQL.
 //!
 //! - [`settings`], [`server`]: where and how it is served; [`Web`] is the way in.
 //! - [`routes`]: every call with what it takes to make it; [`access`]: who may do what; [`caller`]: who asks, by
@@ -13,15 +14,22 @@
 pub mod access;
 pub mod account;
 pub mod agents;
+pub mod audit;
 pub mod basic;
+pub mod bulks;
 pub mod caller;
 pub mod catalogue;
+pub mod command_stream;
+pub mod commands;
+pub mod containers;
 pub mod csp_report;
+mod csv;
 pub mod device;
 pub mod envelope;
 pub mod error;
 pub mod events;
 pub mod extract;
+mod glob;
 pub mod guard;
 pub mod hosts;
 pub mod join_tokens;
@@ -48,6 +56,7 @@ pub use error::ApiError;
 pub use server::Web;
 pub use settings::{TlsFiles, WebSettings};
 
+use crate::dispatch::Dispatch;
 use crate::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
 use crate::live::Live;
 use crate::store::Store;
@@ -82,6 +91,7 @@ pub struct Joining {
 pub struct Parts {
     pub live: Arc<Live>,
     pub store: Store,
+    pub dispatch: Dispatch,
     pub agents: Arc<dyn AgentSessions>,
     pub joining: Joining,
 }
@@ -115,6 +125,7 @@ struct Shared {
     jwt: Option<jwt::Verifier>,
     streams: OpenStreams,
     reports: CspReports,
+    failed_logins: audit::FailedLogins,
     /// Room for calls at the same time: of whoever is logged in, and of anybody.
     room: Semaphore,
     public_room: Semaphore,
@@ -141,6 +152,7 @@ impl Api {
             jwt: own.jwt,
             streams: OpenStreams::default(),
             reports: CspReports::default(),
+            failed_logins: audit::FailedLogins::default(),
             room: Semaphore::new(API_CONCURRENCY),
             public_room: Semaphore::new(API_PUBLIC_CONCURRENCY),
             set_up: AtomicBool::new(false),
@@ -150,6 +162,10 @@ impl Api {
 
     fn store(&self) -> &Store {
         &self.0.parts.store
+    }
+
+    fn dispatch(&self) -> &Dispatch {
+        &self.0.parts.dispatch
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -6,8 +6,8 @@
 use super::access::{Access, Permission};
 use super::guard::Door;
 use super::{
-    Api, account, agents, catalogue, csp_report, envelope, events, guard, hosts, join_tokens, login, moment, page,
-    refusals, series, session, sessions, setup, stream, tokens, users,
+    Api, account, agents, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope, events,
+    guard, hosts, join_tokens, login, moment, page, refusals, series, session, sessions, setup, stream, tokens, users,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -27,15 +27,23 @@ pub struct Route {
     pub method: Method,
     pub path: &'static str,
     pub access: Access,
+    /// What the audit log calls it; none for reading, and for calls that write there themselves.
+    pub audit: Option<&'static str>,
     handler: MethodRouter<Api>,
+}
+
+impl Route {
+    fn audited(self, name: &'static str) -> Self {
+        Self { audit: Some(name), ..self }
+    }
 }
 
 /// The whole API.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     use Access::{Needs, Open, Public, Report};
-    use Permission::{Account, ChangePeople, Destroy, Enrol, MakeTokens, Own, Read, SeePeople};
-    let route = |method, path, access, handler| Route { method, path, access, handler };
+    use Permission::{Account, Act, Audit, ChangePeople, Destroy, Enrol, MakeTokens, Own, Read, SeePeople};
+    let route = |method, path, access, handler| Route { method, path, access, audit: None, handler };
     let (read, make, change, remove) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     vec![
         route(make.clone(), "/setup", Public, post(setup::post)),
@@ -43,18 +51,20 @@ pub fn routes() -> Vec<Route> {
         route(make.clone(), "/csp-report", Report, post(csp_report::post)),
         route(read.clone(), "/csp-report", Needs(Read), get(csp_report::get)),
         route(read.clone(), "/session", Open, get(session::get)),
-        route(make.clone(), "/logout", Needs(Account), post(session::logout)),
-        route(make.clone(), "/logout-everywhere", Needs(Account), post(account::log_out_everywhere)),
-        route(make.clone(), "/password", Needs(Account), post(account::change_password)),
-        route(make.clone(), "/reauthenticate", Needs(Own), post(account::reauthenticate)),
-        route(remove.clone(), "/sessions/{id}", Needs(Own), delete(sessions::end)),
+        route(make.clone(), "/logout", Needs(Account), post(session::logout)).audited("logout"),
+        route(make.clone(), "/logout-everywhere", Needs(Account), post(account::log_out_everywhere))
+            .audited("logout.everywhere"),
+        route(make.clone(), "/password", Needs(Account), post(account::change_password)).audited("password.change"),
+        route(make.clone(), "/reauthenticate", Needs(Own), post(account::reauthenticate)).audited("password.confirm"),
+        route(remove.clone(), "/sessions/{id}", Needs(Own), delete(sessions::end)).audited("session.end"),
         route(read.clone(), "/tokens", Needs(Own), get(tokens::list)),
-        route(make.clone(), "/tokens", Needs(MakeTokens), post(tokens::create)),
-        route(remove.clone(), "/tokens/{id}", Needs(Own), delete(tokens::revoke)),
+        route(make.clone(), "/tokens", Needs(MakeTokens), post(tokens::create)).audited("token.make"),
+        route(remove.clone(), "/tokens/{id}", Needs(Own), delete(tokens::revoke)).audited("token.revoke"),
         route(read.clone(), "/users", Needs(SeePeople), get(users::list)),
-        route(make.clone(), "/users", Needs(ChangePeople), post(users::create)),
-        route(change, "/users/{id}", Needs(ChangePeople), patch(users::change)),
-        route(make.clone(), "/users/{id}/reset-password", Needs(ChangePeople), post(users::reset_password)),
+        route(make.clone(), "/users", Needs(ChangePeople), post(users::create)).audited("user.add"),
+        route(change, "/users/{id}", Needs(ChangePeople), patch(users::change)).audited("user.change"),
+        route(make.clone(), "/users/{id}/reset-password", Needs(ChangePeople), post(users::reset_password))
+            .audited("user.reset_password"),
         route(read.clone(), "/users/{id}/sessions", Needs(Own), get(sessions::list)),
         route(read.clone(), "/catalogue", Needs(Read), get(catalogue::get)),
         route(read.clone(), "/hosts", Needs(Read), get(hosts::list)),
@@ -62,14 +72,27 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/hosts/{id}/events", Needs(Read), get(events::list)),
         route(read.clone(), "/hosts/{id}/refusals", Needs(Read), get(refusals::list)),
         route(read.clone(), "/hosts/{id}/series", Needs(Read), get(series::get)),
+        route(make.clone(), "/hosts/{id}/commands", Needs(Act), post(commands::create)),
+        route(make.clone(), "/hosts/{id}/emergency-stop", Needs(Destroy), post(commands::emergency_stop)),
+        route(make.clone(), "/containers/{id}/{verb}", Needs(Act), post(containers::act)),
+        route(read.clone(), "/commands", Needs(Read), get(commands::list)),
+        route(read.clone(), "/commands/{id}", Needs(Read), get(commands::get)),
+        route(make.clone(), "/commands/{id}/cancel", Needs(Act), post(commands::cancel)),
+        route(read.clone(), "/commands/{id}/stream", Needs(Read), get(command_stream::get)),
+        route(read.clone(), "/bulks", Needs(Read), get(bulks::list)),
+        route(make.clone(), "/bulks", Needs(Act), post(bulks::create)),
+        route(read.clone(), "/bulks/{id}", Needs(Read), get(bulks::get)),
+        route(make.clone(), "/bulks/{id}/cancel", Needs(Act), post(bulks::cancel)),
+        route(read.clone(), "/audit", Needs(Audit), get(audit::list)),
+        route(read.clone(), "/audit.csv", Needs(Audit), get(audit::csv)),
         route(read.clone(), "/fleet/series", Needs(Read), get(series::fleet)),
         route(read.clone(), "/fleet/at", Needs(Read), get(moment::get)),
         route(read.clone(), "/stream", Needs(Read), get(stream::get)),
         route(read.clone(), "/join-tokens", Needs(Read), get(join_tokens::list)),
-        route(make.clone(), "/join-tokens", Needs(Enrol), post(join_tokens::create)),
-        route(remove, "/join-tokens/{id}", Needs(Enrol), delete(join_tokens::revoke)),
+        route(make.clone(), "/join-tokens", Needs(Enrol), post(join_tokens::create)).audited("join_token.make"),
+        route(remove, "/join-tokens/{id}", Needs(Enrol), delete(join_tokens::revoke)).audited("join_token.revoke"),
         route(read, "/agents", Needs(Read), get(agents::list)),
-        route(make, "/agents/{id}/revoke", Needs(Destroy), post(agents::revoke)),
+        route(make, "/agents/{id}/revoke", Needs(Destroy), post(agents::revoke)).audited("agent.revoke"),
     ]
 }
 
@@ -78,7 +101,8 @@ pub fn router(api: &Api) -> Router {
     let mut calls = Router::new();
     for route in routes() {
         let room = from_fn_with_state(api.clone(), envelope::public_room);
-        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs }, guard::admit);
+        let Route { path, audit, .. } = route;
+        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs, audit, path }, guard::admit);
         let same_origin = from_fn(guard::same_origin);
         calls = calls.route(
             route.path,

@@ -3,7 +3,7 @@
 
 use super::extract::{Body, Secret};
 use super::guard::Asked;
-use super::{Api, ApiError, password, session};
+use super::{Api, ApiError, audit, password, session};
 use crate::limits::LINK_LIFE;
 use crate::live::presence::Now;
 use crate::store::Store;
@@ -36,6 +36,7 @@ pub async fn post(
     }
     let password_hash = api.0.passwords.hash(setup.password.0).await.map_err(ApiError::internal)?;
     let user = api.store().use_setup_token(hash, &password_hash, now_ms).await?.ok_or_else(used_up)?;
+    audit::logged_in(&api, &user, &asked, "password.set_by_link").await?;
     api.0.set_up.store(true, Ordering::Relaxed);
     api.0.streams.end_user(user.id);
     tracing::info!(name = user.name, address = %asked.client, "a password was set by a one-time link");

@@ -1,6 +1,7 @@
 //! API tokens: made by their owner, shown once, seen and revoked by owner and admins.
 
 use super::access::{Permission, Scope};
+use super::audit::Said;
 use super::caller::{Caller, TOKEN_PREFIX};
 use super::extract::Body;
 use super::users::name_fault;
@@ -13,6 +14,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 const DAY_MS: i64 = 86_400_000;
@@ -86,7 +88,7 @@ pub async fn create(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Body(wish): Body<TokenWish>,
-) -> Result<Json<MadeToken>, ApiError> {
+) -> Result<(Extension<Said>, Json<MadeToken>), ApiError> {
     let user_id = caller.account()?;
     if let Some(fault) = name_fault(&wish.name) {
         return Err(ApiError::bad_request(fault));
@@ -113,7 +115,8 @@ pub async fn create(
         return Err(ApiError::conflict(format!("there are {TOKENS_PER_USER} good tokens of yours: revoke one first")));
     }
     tracing::info!(by = caller.name, token = %id, name, "API token made");
-    Ok(Json(MadeToken { id, token, expires_ms }))
+    let said = json!({ "token": id, "name": name, "role": role.name(), "scopes": scopes });
+    Ok((Extension(Said(said)), Json(MadeToken { id, token, expires_ms })))
 }
 
 /// Somebody else's is not there for whoever may not see it.

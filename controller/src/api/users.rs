@@ -1,5 +1,6 @@
 //! Accounts, for admins.
 
+use super::audit::Said;
 use super::caller::Caller;
 use super::extract::{Body, Secret};
 use super::{Api, ApiError, extract, password, setup};
@@ -9,6 +10,7 @@ use crate::store::users::{Changed, NewUser, Role, User, UserChange};
 use axum::extract::{Extension, Path, State};
 use axum::response::Json;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 #[derive(Debug, Serialize)]
 pub struct UserView {
@@ -92,7 +94,7 @@ pub async fn create(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Body(newcomer): Body<Newcomer>,
-) -> Result<Json<Made>, ApiError> {
+) -> Result<(Extension<Said>, Json<Made>), ApiError> {
     if let Some(fault) = user_name_fault(&newcomer.name) {
         return Err(ApiError::bad_request(fault));
     }
@@ -107,7 +109,8 @@ pub async fn create(
     let user = api.store().create_user(new).await?.ok_or_else(taken)?;
     tracing::info!(by = caller.name, name, role = role.name(), "user added");
     let link = if password_hash.is_none() { Some(link(&api, user.id).await?) } else { None };
-    Ok(Json(Made { user: user.into(), link }))
+    let said = Said(json!({ "user": user.id, "name": user.name, "role": user.role.name() }));
+    Ok((Extension(said), Json(Made { user: user.into(), link })))
 }
 
 async fn hash_of(api: &Api, password: Option<Secret>, hash: Option<Secret>) -> Result<Option<String>, ApiError> {
@@ -131,7 +134,7 @@ pub async fn change(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Body(wish): Body<Wish>,
-) -> Result<Json<UserView>, ApiError> {
+) -> Result<(Extension<Said>, Json<UserView>), ApiError> {
     let id: i32 = extract::id(&id, "user")?;
     if let Some(fault) = wish.name.as_deref().and_then(user_name_fault) {
         return Err(ApiError::bad_request(fault));
@@ -152,7 +155,8 @@ pub async fn change(
         api.0.streams.end_user(id);
     }
     tracing::info!(by = caller.name, user = user.name, ?change, "user changed");
-    Ok(Json(user.into()))
+    let said = json!({ "name": user.name, "role": user.role.name(), "active": user.active });
+    Ok((Extension(Said(said)), Json(user.into())))
 }
 
 /// For who forgot the password.

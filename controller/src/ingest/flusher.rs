@@ -1,8 +1,8 @@
 //! Second stage: the pile into the database, and acks once it is on disk.
 
-use super::Reconnect;
 use super::pile::{Owed, Piled, Room, weight};
 use super::retry::{GaveUp, Retry};
+use super::{Closed, Reconnect};
 use crate::limits::{FLUSH_BATCHES, FLUSH_ROWS, GATHER_FOR, RECONNECT_PAUSE};
 use crate::store::flush::{Batch, Data, Outcome};
 use crate::store::{Store, StoreError};
@@ -15,6 +15,7 @@ pub struct Flusher {
     pub store: Store,
     pub clock: WallClock,
     pub reconnect: Reconnect,
+    pub closed: Closed,
     pub pile: Owed,
     /// Nothing more is laid on the pile: what does not get stored soon is left to the agents.
     pub draining: CancellationToken,
@@ -79,6 +80,11 @@ impl Flusher {
         retry.succeeded();
         #[cfg(debug_assertions)]
         crate::kill_point::pass("flush.ack");
+        let ended = group.batches.iter().flat_map(Batch::results).map(|(_, result)| result.command);
+        let ended: Vec<_> = ended.collect();
+        if !ended.is_empty() {
+            (self.closed)(&ended);
+        }
         for ((batch, acks), outcome) in group.batches.iter().zip(&group.acks).zip(outcomes) {
             match outcome {
                 Outcome::Stored | Outcome::Duplicate => ack(batch, acks),

@@ -43,12 +43,16 @@ use uuid::Uuid;
 /// Ends the session of an agent that is to connect again, and send what was not stored.
 pub type Reconnect = Arc<dyn Fn(Uuid) + Send + Sync>;
 
+/// Hears of commands whose ends are stored, by their hosts' word; whatever hosts say that they are.
+pub type Closed = Arc<dyn Fn(&[Uuid]) + Send + Sync>;
+
 /// Everything that ingest needs.
 pub struct Ingest<L> {
     pub store: Store,
     pub live: Arc<L>,
     pub clock: WallClock,
     pub reconnect: Reconnect,
+    pub closed: Closed,
 }
 
 /// Tells how far history is behind, for ever.
@@ -77,6 +81,7 @@ impl<L: LiveSink> Ingest<L> {
             store: self.store.clone(),
             clock: self.clock.clone(),
             reconnect: self.reconnect,
+            closed: self.closed,
             pile: pile.owed(),
             draining: draining.clone(),
         };

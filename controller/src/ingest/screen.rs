@@ -4,12 +4,14 @@
 //! Only memory: after a restart of the controller every host begins with room.
 
 use crate::limits::{
-    DOCUMENT_BYTES, DOCUMENT_BYTES_PER_HOST, DOCUMENTS_PER_HOST, ENTITIES_PER_HOST, ENTITY_FORGOTTEN_AFTER,
-    EVENT_BYTES, REPLAYED_ENTITIES_PER_HOST, SCREEN_SWEEP_EVERY,
+    COMMAND_WORDS, DOCUMENT_BYTES, DOCUMENT_BYTES_PER_HOST, DOCUMENTS_PER_HOST, ENTITIES_PER_HOST,
+    ENTITY_FORGOTTEN_AFTER, EVENT_BYTES, REPLAYED_ENTITIES_PER_HOST, SCREEN_SWEEP_EVERY,
 };
 use crate::store::quarantine::{LeftOut, Reason};
 use crate::transport::{Inbound, Payload};
 use fleetlight_protocol::document::Document;
+use fleetlight_protocol::event::{Event, Fact};
+use fleetlight_protocol::limits::{OUTPUT_HEAD_BYTES, OUTPUT_TAIL_BYTES};
 use fleetlight_protocol::samples::{EntityKind, Row};
 use fleetlight_protocol::uplink::Class;
 use serde::Serialize;
@@ -53,9 +55,12 @@ impl Screen {
         let mut out = match &mut arrived.payload {
             Payload::Samples { rows, .. } if arrived.class == Class::Replay => host.replayed.keep(rows, now),
             Payload::Samples { rows, .. } => host.sampled.keep(rows, now),
-            Payload::Events(events) => large_ones(events, EVENT_BYTES, "an event"),
+            Payload::Events(events) => {
+                events.iter_mut().for_each(cut_result);
+                large_ones(events, event_size, EVENT_BYTES, "an event")
+            }
             Payload::Inventory(documents) => {
-                let mut out = large_ones(documents, DOCUMENT_BYTES, "a document");
+                let mut out = large_ones(documents, size, DOCUMENT_BYTES, "a document");
                 out.extend(host.documents(documents));
                 out
             }
@@ -156,7 +161,32 @@ impl Entities {
     }
 }
 
-fn large_ones<T: Serialize>(items: &mut Vec<T>, most: usize, what: &str) -> Vec<LeftOut> {
+/// A command is closed by this word alone, so it is not left out for its size: its texts are cut, as the agent should
+/// have done.
+fn cut_result(event: &mut Event) {
+    let Fact::CommandFinished(result) = &mut event.fact else { return };
+    let texts = [Some(&mut result.asked), Some(&mut result.observed), result.reason.as_mut()];
+    for text in texts.into_iter().flatten() {
+        cut(text, COMMAND_WORDS);
+    }
+    let output = &mut result.output;
+    let gone = cut(&mut output.head, OUTPUT_HEAD_BYTES) + cut(&mut output.tail, OUTPUT_TAIL_BYTES);
+    output.dropped_bytes = output.dropped_bytes.saturating_add(gone as u64);
+}
+
+/// Leaves so many bytes of a text, whole characters; how many go.
+fn cut(text: &mut String, bytes: usize) -> usize {
+    let before = text.len();
+    text.truncate(text.floor_char_boundary(bytes));
+    before - text.len()
+}
+
+/// As it counts for [`EVENT_BYTES`]; what a command came to has been cut to its own bounds.
+fn event_size(event: &Event) -> usize {
+    if matches!(event.fact, Fact::CommandFinished(_)) { 0 } else { size(event) }
+}
+
+fn large_ones<T>(items: &mut Vec<T>, size: fn(&T) -> usize, most: usize, what: &str) -> Vec<LeftOut> {
     let before = items.len();
     items.retain(|item| size(item) <= most);
     left_out(Reason::Size, before - items.len(), || format!("{what} has more than {} KiB", most / 1024))

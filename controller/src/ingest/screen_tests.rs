@@ -1,7 +1,8 @@
 use super::*;
 use crate::transport::AgentRef;
+use fleetlight_protocol::command::{CommandResult, Outcome, Output};
 use fleetlight_protocol::document::{Body, CollectorDocument};
-use fleetlight_protocol::event::{Event, Fact, Severity};
+use fleetlight_protocol::event::Severity;
 use fleetlight_protocol::limits::{LAST_LINE_CHARS, LAST_LINES, TEXT_CHARS};
 use fleetlight_protocol::uplink::Class;
 use std::time::Duration;
@@ -108,6 +109,41 @@ async fn the_largest_honest_event_passes_and_a_larger_one_is_left_out() {
     let (honest, broken) = (event("\u{1}".repeat(LAST_LINE_CHARS)), event("x".repeat(EVENT_BYTES / LAST_LINES)));
     let (left, out) = pass(&Screen::default(), 1, Payload::Events(vec![honest, broken]));
     assert_eq!((left, out[0].reason, out[0].rows), (1, Reason::Size, 1), "the rest of the batch is kept");
+}
+
+#[tokio::test]
+async fn what_became_of_a_command_is_cut_and_never_left_out() {
+    let noise = "\u{1b}€".repeat(EVENT_BYTES);
+    let result = CommandResult {
+        command: Uuid::nil(),
+        outcome: Outcome::Failed,
+        asked: noise.clone(),
+        observed: noise.clone(),
+        reason: Some(noise.clone()),
+        began_ms: None,
+        ended_ms: 0,
+        exit_code: None,
+        output: Output { head: noise.clone(), tail: noise.clone(), dropped_bytes: 1 },
+    };
+    let mut arrived = arrived(
+        1,
+        Payload::Events(vec![Event {
+            id: Uuid::nil(),
+            at_ms: 0,
+            kind: EntityKind::Host,
+            key: String::new(),
+            subject: "check".into(),
+            severity: Severity::Info,
+            fact: Fact::CommandFinished(Box::new(result)),
+        }]),
+    );
+    assert_eq!(Screen::default().pass(&mut arrived), vec![]);
+    let Payload::Events(events) = arrived.payload else { unreachable!("events") };
+    let Fact::CommandFinished(result) = &events[0].fact else { unreachable!("a result") };
+    assert!(result.observed.len() <= COMMAND_WORDS && result.observed.len() > COMMAND_WORDS - 4);
+    let kept = result.output.head.len() + result.output.tail.len();
+    assert!(kept <= OUTPUT_HEAD_BYTES + OUTPUT_TAIL_BYTES);
+    assert_eq!(result.output.dropped_bytes as usize, 1 + 2 * noise.len() - kept);
 }
 
 #[tokio::test]

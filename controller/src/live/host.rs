@@ -11,7 +11,7 @@ use super::view::{DocumentView, EventView, Host, HostDetail, RowView};
 use crate::limits::{
     CLOCK_OFFSET_MS, DEFAULT_INTERVAL_MS, ENDED_PER_HOST, ENTITIES_PER_HOST, EVENTS_PER_HOST, ROW_KEPT_TICKS,
 };
-use fleetlight_protocol::document::{Body, Document, HostDocument, MountDocument};
+use fleetlight_protocol::document::{Body, ContainerDocument, Document, HostDocument, MountDocument};
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::{EntityKind, Row};
 use std::collections::{HashMap, VecDeque};
@@ -63,6 +63,13 @@ impl HostData {
             Some(Body::Host(host)) => Some(host),
             _ => None,
         }
+    }
+
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerDocument> {
+        self.documents.of(EntityKind::Container).filter_map(|(_, document)| match &document.body {
+            Some(Body::Container(container)) => Some(container.as_ref()),
+            _ => None,
+        })
     }
 
     /// Sampling interval in force.
@@ -182,7 +189,7 @@ impl HostData {
         if self.events.iter().any(|known| known.event.id == event.id) {
             return None;
         }
-        let view = Arc::new(EventView { host_id, event: event.clone() });
+        let view = Arc::new(EventView { host_id, event: event.brief() });
         self.events.insert(at, Arc::clone(&view));
         if self.events.len() > EVENTS_PER_HOST {
             self.events.pop_front();

@@ -15,7 +15,7 @@ pub mod watch;
 
 use crate::limits::{DETAIL_RING, FLEET_RING, HOST_MESSAGE_EVERY, WATCHERS};
 use fleet::{Fleet, Slot};
-use fleetlight_protocol::document::Document;
+use fleetlight_protocol::document::{ContainerDocument, Document};
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
 use host::{HostData, TakenEvent};
@@ -40,6 +40,14 @@ pub struct KnownHost {
     pub rows: Vec<Row>,
     /// Oldest first.
     pub events: Vec<Event>,
+}
+
+/// A container as its host last described it.
+#[derive(Debug, Clone)]
+pub struct HostContainer {
+    pub host_id: i32,
+    pub host_name: String,
+    pub document: ContainerDocument,
 }
 
 /// The present of the fleet.
@@ -92,6 +100,30 @@ impl Live {
     #[must_use]
     pub fn is_named(&self, host_id: i32) -> bool {
         self.lock().hosts.get(&host_id).is_some_and(|slot| slot.record.name.is_some())
+    }
+
+    #[must_use]
+    pub fn name_of(&self, host_id: i32) -> Option<String> {
+        self.lock().hosts.get(&host_id)?.record.name.clone()
+    }
+
+    /// The containers of all hosts that are wanted; `wanted` is asked under the lock.
+    #[must_use]
+    pub fn containers(&self, wanted: impl Fn(i32, &ContainerDocument) -> bool) -> Vec<HostContainer> {
+        let fleet = self.lock();
+        let named =
+            fleet.hosts.iter().filter_map(|(id, slot)| Some((*id, slot.record.name.as_ref()?, &slot.record.data)));
+        let of_all = named.flat_map(|(host_id, host_name, data)| {
+            data.containers().map(move |document| (host_id, host_name, document))
+        });
+        of_all
+            .filter(|(host_id, _, document)| wanted(*host_id, document))
+            .map(|(host_id, host_name, document)| HostContainer {
+                host_id,
+                host_name: host_name.clone(),
+                document: document.clone(),
+            })
+            .collect()
     }
 
     pub fn name(&self, host_id: i32, name: &str) {

@@ -43,7 +43,7 @@ impl StoredEvent {
             subject: storable(&event.subject).into_owned(),
             severity: event.severity,
             fact: event.fact.name().to_owned(),
-            detail: untagged(&event.fact),
+            detail: untagged(&event.brief().fact),
         }
     }
 }

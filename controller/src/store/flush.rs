@@ -5,9 +5,10 @@ use super::partitions::hour_of;
 use super::quarantine::{LeftOut, Reason, Tally};
 use super::samples::{Rows, plausible};
 use super::tiers::Tier;
-use super::{Store, StoreError, agents, documents, doing, entities, events, lock, packing};
+use super::{Store, StoreError, agents, commands, documents, doing, entities, events, lock, packing};
+use fleetlight_protocol::command::CommandResult;
 use fleetlight_protocol::document::Document;
-use fleetlight_protocol::event::Event;
+use fleetlight_protocol::event::{Event, Fact};
 use fleetlight_protocol::samples::Row;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -40,6 +41,17 @@ pub enum Data {
     Evicted {
         last: u64,
     },
+}
+
+impl Batch {
+    /// What became of commands, by the host's word.
+    pub fn results(&self) -> impl Iterator<Item = (i32, &CommandResult)> {
+        let events = if let Data::Events(events) = &self.data { events.as_slice() } else { &[] };
+        events.iter().filter_map(|event| match &event.fact {
+            Fact::CommandFinished(result) => Some((self.host_id, result.as_ref())),
+            _ => None,
+        })
+    }
 }
 
 /// What became of a batch.
@@ -131,6 +143,7 @@ impl Store {
         crate::kill_point::pass("flush.copy");
         documents::put(&mut transaction, fresh()).await?;
         events::insert(&mut transaction, fresh()).await?;
+        commands::close_by_hosts(&mut transaction, fresh().flat_map(Batch::results), now_ms).await?;
         let mut tally = Tally::default();
         let why = "the tick is in the future, or older than what is kept: is the host's clock right?";
         untimely.iter().for_each(|batch| tally.batch(batch, Reason::Time, why));

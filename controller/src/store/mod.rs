@@ -12,7 +12,10 @@
 pub mod agents;
 pub mod api_tokens;
 mod arrays;
+pub mod audit;
+pub mod bulks;
 mod chunks;
+pub mod commands;
 pub mod compaction;
 mod copy;
 pub mod documents;

@@ -80,6 +80,7 @@ impl Running {
             live: shown.clone(),
             clock: Arc::new(|| NOW_MS),
             reconnect: Arc::new(move |agent_id| asked.lock().expect("not poisoned").push(agent_id)),
+            closed: Arc::new(|_| {}),
         };
         let task = tokio::spawn(ingest.run(receiver));
         Self { fixture, agent, shown, reconnects, inbound, acks, ack_to, task }

@@ -4,6 +4,7 @@
 
 mod agents;
 mod charts;
+mod commands;
 mod directory;
 mod forgetting;
 mod grafana;

@@ -3,12 +3,14 @@
 use anyhow::{Context, Result};
 use fleetlight_controller::api::jwt::JwtSettings;
 use fleetlight_controller::api::{AgentSessions, Joining, Parts, Web, WebSettings};
+use fleetlight_controller::dispatch::Dispatch;
 use fleetlight_controller::live::presence::Connected;
 use fleetlight_controller::live::{KnownHost, Live};
 use fleetlight_controller::store::Store;
 use fleetlight_controller::store::api_tokens::NewApiToken;
 use fleetlight_controller::store::users::{NewUser, Role};
 use fleetlight_controller::store::web_sessions::NewWebSession;
+use fleetlight_controller::transport::{Registry, system_clock};
 use fleetlight_tests::client::Client;
 use fleetlight_tests::postgres;
 use reqwest::{Method, RequestBuilder, Response};
@@ -39,6 +41,7 @@ pub struct Site {
     http: reqwest::Client,
     stop: CancellationToken,
     served: JoinHandle<()>,
+    dispatching: JoinHandle<()>,
 }
 
 struct Revoked(Arc<Mutex<Vec<Uuid>>>);
@@ -73,9 +76,15 @@ impl Site {
         let live = Arc::new(Live::default());
         live.restore(KnownHost { id: HOST, name: "alpha".into(), ..KnownHost::default() });
         let (stop, revoked) = (CancellationToken::new(), Arc::default());
+        let dispatch = Dispatch::new(store.clone(), Registry::default(), system_clock());
+        let dispatching = tokio::spawn({
+            let (dispatch, stop) = (dispatch.clone(), stop.clone());
+            async move { dispatch.run(stop).await }
+        });
         let parts = Parts {
             live: Arc::clone(&live),
             store: store.clone(),
+            dispatch: dispatch.clone(),
             agents: Arc::new(Revoked(Arc::clone(&revoked))),
             joining: Joining { ca_fingerprint: [7; 32], endpoint: "127.0.0.1:7443".into() },
         };
@@ -83,7 +92,7 @@ impl Site {
         let setup_token = link.rsplit('/').next().context("a link")?.to_owned();
         assert_eq!(link, format!("{origin}/#/setup/{setup_token}"));
         let http = reqwest::Client::new();
-        Ok(Self { origin, database_url: url, live, store, pool, revoked, setup_token, http, stop, served })
+        Ok(Self { origin, database_url: url, live, store, pool, revoked, setup_token, http, stop, served, dispatching })
     }
 
     /// A request without cookies, with the headers of our own page.
@@ -154,6 +163,7 @@ impl Site {
     pub async fn stop(self) {
         self.stop.cancel();
         self.served.await.expect("ends in order");
+        self.dispatching.await.expect("ends in order");
         self.store.close().await;
     }
 }

@@ -56,6 +56,7 @@ pub async fn measure(ours: &Ours, database: &Database, seed: u64, hours: i64, be
         live: Arc::new(Live::default()),
         clock: Arc::new(move || reader.load(Ordering::Relaxed)),
         reconnect: Arc::new(|_| {}),
+        closed: Arc::new(|_| {}),
     };
     let began = (std::time::Instant::now(), ours.cpu()?);
     let running = tokio::spawn(ingest.run(inbound));
