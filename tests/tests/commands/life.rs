@@ -11,7 +11,7 @@ use fleetlight_tests::system::{AgentOptions, Options, Process, System, binary};
 use futures_util::{StreamExt, future::join_all};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
@@ -22,8 +22,8 @@ const LEFT_MS: i64 = 60_000;
 
 /// An executor as a process, in a folder of its own.
 struct Host {
-    folder: Folder,
     process: Option<Process>,
+    folder: Folder,
     client: Client,
 }
 
@@ -67,26 +67,27 @@ impl Host {
         timeout(WITHIN, died).await.expect("it reaches its kill point");
     }
 
+    /// The result of a command; none if the executor is gone before.
     async fn ask(&self, command: &Command) -> Option<CommandResult> {
-        last(&self.client, command).await
+        self.try_ask(command).await.map(|asked| asked.expect("it is taken"))
+    }
+
+    /// The same, or why it is not taken.
+    async fn try_ask(&self, command: &Command) -> Option<Result<CommandResult, String>> {
+        let mut answers = self.client.run(command.clone(), LEFT_MS).await.ok()?;
+        loop {
+            match timeout(WITHIN, answers.next()).await.expect("in time").ok()?? {
+                CommandReport::Finished(result) => return Some(Ok(*result)),
+                CommandReport::Unavailable { message } => return Some(Err(message)),
+                _ => {}
+            }
+        }
     }
 
     /// The next result that it tells as not settled.
     async fn told(&self) -> Ended {
         let mut results = pin!(self.client.results().await.expect("answers"));
         timeout(WITHIN, results.next()).await.expect("in time").expect("a result")
-    }
-}
-
-/// The result of a command; none if the executor is gone before.
-async fn last(client: &Client, command: &Command) -> Option<CommandResult> {
-    let mut answers = client.run(command.clone(), LEFT_MS).await.ok()?;
-    loop {
-        match timeout(WITHIN, answers.next()).await.expect("in time").ok()?? {
-            CommandReport::Finished(result) => return Some(*result),
-            CommandReport::Unavailable { message } => panic!("{message}"),
-            _ => {}
-        }
     }
 }
 
@@ -144,6 +145,65 @@ async fn a_result_is_told_again_if_the_executor_dies_while_it_is_settled() {
     host.dies().await;
     host.start(None).await;
     assert_eq!(host.told().await.result, result);
+}
+
+#[tokio::test]
+async fn a_full_disk_lets_no_command_begin_until_there_is_room() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("SKIPPED: a full disk: mounting one needs root");
+    }
+    let mut host = Host::new(Path::new("/nowhere"));
+    let disk = Mounted::new(host.folder.path().join("state"));
+    host.start(None).await;
+    assert_eq!(host.ask(&command(Action::Check)).await.expect("a result").outcome, Outcome::Verified);
+    let filler = disk.0.join("filler");
+    let mut file = std::fs::File::create(&filler).expect("there is room");
+    let full = std::io::copy(&mut std::io::repeat(0), &mut file).expect_err("the disk fills");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    // What has room within its file it takes. In the end one is not taken, or its result is held.
+    let mut asked = command(Action::Check);
+    for _ in 0..2_000 {
+        match timeout(Duration::from_secs(2), host.try_ask(&asked)).await {
+            Ok(Some(Ok(result))) => assert_eq!(result.outcome, Outcome::Verified),
+            Ok(Some(Err(message))) => {
+                assert!(message.contains("journal of commands"), "{message}");
+                break;
+            }
+            Ok(None) => panic!("it is gone"),
+            Err(_) => break,
+        }
+        asked = command(Action::Check);
+    }
+    assert!(host.process.as_ref().expect("runs").log().contains("No space left"), "it says so");
+    std::fs::remove_file(&filler).expect("removed");
+    let taken = async {
+        loop {
+            match host.try_ask(&asked).await.expect("answers") {
+                Ok(result) => return result,
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    let result = timeout(WITHIN, taken).await.expect("it is taken again");
+    assert!(matches!(result.outcome, Outcome::Verified | Outcome::Interrupted), "{result:?}");
+}
+
+/// A small disk, unmounted in the end.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(place: PathBuf) -> Self {
+        std::fs::create_dir(&place).expect("a folder");
+        rustix::mount::mount("tmpfs", &place, "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=8m"))
+            .expect("root mounts");
+        Self(place)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -163,15 +163,15 @@ async fn versions_without_overlap_are_refused_with_both_sides_versions() {
     let (answer, _send, _recv) = villain.hello(vec![9, 8]).await;
     let ControllerControl::Refused(refusal) = answer else { unreachable!("{answer:?}") };
     assert_eq!(refusal.code, RefusalCode::Version);
-    assert!(refusal.message.contains("speaks session version 9, 8, the controller 2, 1"), "{}", refusal.message);
+    assert!(refusal.message.contains("speaks session version 9, 8, the controller 3, 2, 1"), "{}", refusal.message);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_agent_is_met_at_the_common_version() {
     let world = World::new(1);
     let villain = Villain::new(&world).await;
-    let (answer, _send, _recv) = villain.hello(vec![3, 2, 1]).await;
-    assert!(matches!(answer, ControllerControl::Welcome(welcome) if welcome.version == 2));
+    let (answer, _send, _recv) = villain.hello(vec![4, 3, 2, 1]).await;
+    assert!(matches!(answer, ControllerControl::Welcome(welcome) if welcome.version == 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use fleetlight_tests::sim_controller::{Memory, SimController};
 use fleetlight_tests::sim_net::SimNet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::fmt::MakeWriter;
@@ -92,6 +92,11 @@ struct Words(Arc<Mutex<Vec<u8>>>);
 impl Words {
     /// Listens until the guard goes.
     fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        // With one subscriber in the process, tracing asks that of the thread on which a place logs first: another test's,
+        // which has none, would silence the place for ours.
+        static SECOND: LazyLock<tracing::Dispatch> =
+            LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&SECOND);
         let words = Self::default();
         let subscriber =
             tracing_subscriber::fmt().with_writer(words.clone()).with_ansi(false).with_max_level(tracing::Level::INFO);

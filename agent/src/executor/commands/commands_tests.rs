@@ -303,11 +303,8 @@ async fn without_a_journal_nothing_begins_but_an_emergency_stop() {
     let config = AgentConfig { executor_state_dir: folder.path().join("file/journal"), ..AgentConfig::default() };
     let executor = Arc::new(Executor::new(config));
     let run = |script, command: Command| executor.commands().run_by(script, &executor, command, LEFT_MS);
-    let stop = CancellationToken::new();
-    tokio::spawn({
-        let (executor, stop) = (Arc::clone(&executor), stop.clone());
-        async move { executor.commands().start(&executor, &stop).await }
-    });
+    let opened = executor.commands().journal.on_thread(Journal::open).await;
+    assert!(opened.expect_err("no folder").to_string().contains("file/journal"));
     assert!(matches!(run(Script::never(), command(1)), Answer::Unavailable(_)));
     let begun = Arc::new(Notify::new());
     let emergency = of(2, Action::EmergencyStop { pattern: "all".into() });
@@ -320,7 +317,6 @@ async fn without_a_journal_nothing_begins_but_an_emergency_stop() {
     });
     assert!(matches!(run(script, emergency), Answer::Attached(_)));
     timeout(Duration::from_secs(10), begun.notified()).await.expect("it runs");
-    stop.cancel();
 }
 
 #[tokio::test]

@@ -125,6 +125,7 @@ impl Journal {
     /// Opens the file, or makes it. It takes nothing before [`Journal::publish`].
     pub fn open(&self) -> Result<Opened, JournalError> {
         let mut file = self.file();
+        *file = None;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|error| self.unusable(&error))?;
         let database = Database::builder().set_cache_size(JOURNAL_CACHE_BYTES).create(self.folder.join(FILE));
