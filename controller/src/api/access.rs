@@ -7,6 +7,7 @@
 
 use crate::store::users::Role;
 use fleetlight_protocol::command::{Action, ContainerVerb};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who may make a call.
@@ -23,7 +24,7 @@ pub enum Access {
 }
 
 /// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// One's own password, and leaving: open also while a new password is due.
@@ -137,7 +138,7 @@ impl Role {
 }
 
 /// What an API token is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     Read,

@@ -10,16 +10,17 @@ use crate::store::users::User;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
     old: Secret,
     new: Secret,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Again {
     password: Secret,
@@ -48,7 +49,7 @@ pub async fn change_password(
     if caller.session().is_err() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    session::begin(&api, &user, &asked, &headers).await
+    Ok(session::begin(&api, &user, &asked, &headers).await?.into_response())
 }
 
 /// Notes that the password was given just now, for what destroys or costs.

@@ -7,10 +7,11 @@ use crate::store::agents::AgentRecord;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct AgentView {
     id: Uuid,
     host_id: i32,

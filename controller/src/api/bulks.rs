@@ -15,14 +15,16 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use fleetlight_protocol::command::ContainerVerb;
 use fleetlight_protocol::document::{ContainerDocument, ContainerState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
+    #[schemars(with = "String")]
     verb: ContainerVerb,
     selection: Selection,
     batch_size: usize,
@@ -39,7 +41,7 @@ fn yes() -> bool {
 }
 
 /// All that is given must fit; at least one must be.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Selection {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,14 +56,14 @@ pub struct Selection {
     project: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     before: Option<Uuid>,
     limit: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct BulkView {
     id: Uuid,
     /// `container.restart`
@@ -82,7 +84,7 @@ pub struct BulkView {
     items: Option<Vec<ItemView>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ItemView {
     batch: i32,
     host_id: i32,

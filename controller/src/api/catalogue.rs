@@ -3,12 +3,14 @@
 use axum::response::Json;
 use fleetlight_protocol::metric::Unit;
 use fleetlight_protocol::samples::EntityKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct MetricView {
     name: &'static str,
+    #[schemars(with = "String")]
     unit: Unit,
     help: &'static str,
 }

@@ -12,12 +12,13 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use fleetlight_protocol::command::{Action, ContainerTarget, ContainerVerb};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Digits of an id that name a container; Docker's own tools show as many.
 const SHORT_ID: usize = 12;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
     stable_seconds: Option<u32>,

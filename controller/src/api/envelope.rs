@@ -9,14 +9,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 /// `application/problem+json`, RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
+pub(super) struct Problem<'a> {
     status: u16,
     title: &'static str,
     detail: &'a str,

@@ -6,9 +6,10 @@ use crate::limits::EVENTS_PER_PAGE;
 use crate::store::events::StoredEvent;
 use axum::extract::{Path, State};
 use axum::response::Json;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
     limit: Option<usize>,

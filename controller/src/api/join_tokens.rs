@@ -11,11 +11,12 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use fleetlight_protocol::join_token::JoinToken;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TokenView {
     id: String,
     host_name: Option<String>,
@@ -34,7 +35,7 @@ impl From<JoinTokenRecord> for TokenView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     /// Binds the token to this name; it may then also replace the key of the host that has it.
@@ -43,7 +44,7 @@ pub struct Wish {
 }
 
 /// Shown once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct NewToken {
     id: String,
     token: String,

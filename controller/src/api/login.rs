@@ -2,17 +2,18 @@
 
 use super::extract::{Body, Secret};
 use super::guard::Asked;
+use super::session::LoggedIn;
 use super::throttle::{Verdict, Way};
 use super::{Api, ApiError, audit, caller, device, session};
 use crate::limits::{LOGIN_REFUSED_AFTER, USER_NAME_CHARS};
 use crate::store::users::User;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     name: String,
@@ -24,7 +25,7 @@ pub async fn post(
     Extension(asked): Extension<Asked>,
     headers: HeaderMap,
     Body(login): Body<Login>,
-) -> Result<Response, ApiError> {
+) -> Result<LoggedIn, ApiError> {
     let way = device::way(&api, &login.name, &headers, &asked).await?;
     let user = judge(&api, &login.name, login.password, way, &asked).await?;
     audit::logged_in(&api, &user, &asked, "login").await?;

@@ -37,6 +37,7 @@ pub mod jwt;
 pub mod login;
 pub mod moment;
 pub mod open_streams;
+pub mod openapi;
 pub mod page;
 pub mod password;
 pub mod refusals;

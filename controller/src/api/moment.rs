@@ -8,10 +8,11 @@ use crate::store::series::Source;
 use axum::extract::State;
 use axum::response::Json;
 use fleetlight_protocol::samples::EntityKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which moment, and of what.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     ms: i64,
@@ -20,7 +21,7 @@ pub struct Question {
 }
 
 /// What is known of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Fleet {
     at_ms: i64,
     source: Source,
@@ -28,7 +29,7 @@ pub struct Fleet {
 }
 
 /// A host that had rows or documents.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct HostThen {
     id: i32,
     name: String,

@@ -5,6 +5,7 @@
 
 use super::access::{Access, Permission};
 use super::guard::Door;
+use super::openapi::{self, Call, delete, get, patch, post};
 use super::{
     Api, account, agents, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope, events,
     guard, hosts, join_tokens, login, moment, page, refusals, series, session, sessions, setup, stream, tokens, users,
@@ -14,7 +15,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, patch, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -29,7 +29,7 @@ pub struct Route {
     pub access: Access,
     /// What the audit log calls it; none for reading, and for calls that write there themselves.
     pub audit: Option<&'static str>,
-    handler: MethodRouter<Api>,
+    pub(super) call: Call,
 }
 
 impl Route {
@@ -43,13 +43,14 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     use Access::{Needs, Open, Public, Report};
     use Permission::{Account, Act, Audit, ChangePeople, Destroy, Enrol, MakeTokens, Own, Read, SeePeople};
-    let route = |method, path, access, handler| Route { method, path, access, audit: None, handler };
+    let route = |method, path, access, call| Route { method, path, access, audit: None, call };
     let (read, make, change, remove) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     vec![
         route(make.clone(), "/setup", Public, post(setup::post)),
         route(make.clone(), "/login", Public, post(login::post)),
         route(make.clone(), "/csp-report", Report, post(csp_report::post)),
         route(read.clone(), "/csp-report", Needs(Read), get(csp_report::get)),
+        route(read.clone(), "/openapi.json", Needs(Read), get(openapi::serve)),
         route(read.clone(), "/session", Open, get(session::get)),
         route(make.clone(), "/logout", Needs(Account), post(session::logout)).audited("logout"),
         route(make.clone(), "/logout-everywhere", Needs(Account), post(account::log_out_everywhere))
@@ -107,11 +108,11 @@ pub fn router(api: &Api) -> Router {
         calls = calls.route(
             route.path,
             match route.access {
-                Access::Report => route.handler.layer(room),
-                Access::Public => route.handler.layer(room).layer(same_origin),
+                Access::Report => route.call.handler.layer(room),
+                Access::Public => route.call.handler.layer(room).layer(same_origin),
                 // Who is logged in asks this first; it is one look at the database.
-                Access::Open => route.handler.layer(admit(None)).layer(same_origin),
-                Access::Needs(permission) => route.handler.layer(admit(Some(permission))).layer(same_origin),
+                Access::Open => route.call.handler.layer(admit(None)).layer(same_origin),
+                Access::Needs(permission) => route.call.handler.layer(admit(Some(permission))).layer(same_origin),
             },
         );
     }

@@ -8,13 +8,14 @@ use crate::store::series::{FleetQuery, Series, SeriesError, SeriesQuery};
 use axum::extract::{Path, State};
 use axum::response::Json;
 use fleetlight_protocol::samples::EntityKind;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Range of a chart that does not say its own.
 const HOUR_MS: i64 = 3_600_000;
 
 /// What to draw, and how.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     kind: String,

@@ -6,6 +6,7 @@
 use super::access::Permission;
 use super::caller::Caller;
 use super::guard::Asked;
+use super::openapi::{Answer, Operation};
 use super::settings::Site;
 use super::{Api, ApiError, device};
 use crate::limits::{FRESH_FOR, SESSION_ABSOLUTE, SESSION_IDLE, USER_AGENT_CHARS};
@@ -15,6 +16,7 @@ use crate::store::web_sessions::{NewWebSession, WebSession};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Json, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -22,7 +24,7 @@ use std::sync::atomic::Ordering;
 
 /// `GET session`: who asks. That nobody is logged in is an answer, no refusal: the page asks before
 /// anything else, and a browser logs each refusal as an error.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct SessionView {
     /// Nobody is logged in without it.
     name: Option<String>,
@@ -82,9 +84,29 @@ pub(super) fn left(asked: &Asked) -> Result<Response, ApiError> {
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
+/// The answer to whoever has logged in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    cookies: [HeaderValue; 2],
+    view: SessionView,
+}
+
+impl IntoResponse for LoggedIn {
+    fn into_response(self) -> Response {
+        let cookies = AppendHeaders(self.cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+        (cookies, Json(self.view)).into_response()
+    }
+}
+
+impl Answer for LoggedIn {
+    fn describe(operation: &mut Operation) {
+        Json::<SessionView>::describe(operation);
+    }
+}
+
 /// Begins a session for `user`, by a secret of its own, in place of the one that the browser may have had; answers
 /// with its cookies.
-pub(super) async fn begin(api: &Api, user: &User, asked: &Asked, headers: &HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn begin(api: &Api, user: &User, asked: &Asked, headers: &HeaderMap) -> Result<LoggedIn, ApiError> {
     if let Some(old) = cookie_value(headers, cookie_name(&asked.site)).map(hash) {
         api.store().end_web_session(old).await?;
         api.0.streams.end(&old);
@@ -110,8 +132,7 @@ pub(super) async fn begin(api: &Api, user: &User, asked: &Asked, headers: &Heade
         used_ms: now_ms,
         expires_ms,
     });
-    let cookies = AppendHeaders([(header::SET_COOKIE, cookie), (header::SET_COOKIE, device)]);
-    Ok((cookies, Json(SessionView::of(&caller))).into_response())
+    Ok(LoggedIn { cookies: [cookie, device], view: SessionView::of(&caller) })
 }
 
 /// Refuses nobody in particular.

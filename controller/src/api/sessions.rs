@@ -9,10 +9,11 @@ use crate::store::web_sessions::WebSessionRecord;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SessionRow {
     id: Uuid,
     address: String,

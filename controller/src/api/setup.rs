@@ -3,17 +3,18 @@
 
 use super::extract::{Body, Secret};
 use super::guard::Asked;
+use super::session::LoggedIn;
 use super::{Api, ApiError, audit, password, session};
 use crate::limits::LINK_LIFE;
 use crate::live::presence::Now;
 use crate::store::Store;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::atomic::Ordering;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     token: Secret,
@@ -25,7 +26,7 @@ pub async fn post(
     Extension(asked): Extension<Asked>,
     headers: HeaderMap,
     Body(setup): Body<Setup>,
-) -> Result<Response, ApiError> {
+) -> Result<LoggedIn, ApiError> {
     if let Some(fault) = password::fault(&setup.password.0) {
         return Err(ApiError::bad_request(fault));
     }

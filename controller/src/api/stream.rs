@@ -14,12 +14,13 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::convert::Infallible;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     host: Option<i32>,

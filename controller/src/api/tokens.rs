@@ -13,13 +13,14 @@ use crate::store::users::Role;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 const DAY_MS: i64 = 86_400_000;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ApiTokenView {
     id: Uuid,
     user_id: i32,
@@ -51,7 +52,7 @@ impl From<ApiTokenRecord> for ApiTokenView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenWish {
     /// What it is for.
@@ -63,7 +64,7 @@ pub struct TokenWish {
 }
 
 /// Shown once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct MadeToken {
     id: Uuid,
     token: String,

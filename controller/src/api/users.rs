@@ -9,10 +9,11 @@ use crate::live::presence::Now;
 use crate::store::users::{Changed, NewUser, Role, User, UserChange};
 use axum::extract::{Extension, Path, State};
 use axum::response::Json;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UserView {
     id: i32,
     name: String,
@@ -41,7 +42,7 @@ impl From<User> for UserView {
 }
 
 /// A user and, where there is no password, the link that sets one.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Made {
     #[serde(flatten)]
     user: UserView,
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Made {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Newcomer {
     name: String,
@@ -65,7 +66,7 @@ pub struct Newcomer {
     password_hash: Option<Secret>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     name: Option<String>,
@@ -172,7 +173,7 @@ pub async fn reset_password(
 }
 
 /// Shown once, good for a day.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Link {
     link: String,
 }

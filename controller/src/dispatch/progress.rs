@@ -13,6 +13,7 @@ use crate::limits::{COMMAND_RING, RECENT_OUTPUT_BYTES, STEP_BYTES, STEPS_KEPT, T
 use crate::store::commands::{CommandRecord, State};
 use fleetlight_protocol::command::{CommandReport, CommandResult, Output, OutputStream};
 use fleetlight_protocol::limits::OUTPUT_CHUNK_BYTES;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
@@ -37,7 +38,7 @@ pub struct Told {
 }
 
 /// A step that was reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// By the host's clock.
     pub at_ms: i64,

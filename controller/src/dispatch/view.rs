@@ -3,11 +3,12 @@
 use super::progress::{Step, Told};
 use crate::store::commands::{CommandRecord, State};
 use fleetlight_protocol::command::Output;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CommandView {
     pub id: Uuid,
     pub host_id: i32,
@@ -30,6 +31,7 @@ pub struct CommandView {
     pub ended_ms: Option<i64>,
     pub exit_code: Option<i64>,
     /// None where it is left out: in lists, and between the first and the last word of a stream.
+    #[schemars(with = "Option<OutputShape>")]
     pub output: Option<Output>,
     pub late: bool,
     /// While it runs, and shortly after.
@@ -40,8 +42,19 @@ pub struct CommandView {
     pub waiting_for: Option<String>,
 }
 
+/// [`Output`], for the API's description.
+#[derive(JsonSchema)]
+#[schemars(rename = "Output")]
+#[allow(dead_code, reason = "only its shape is asked for")]
+struct OutputShape {
+    head: String,
+    tail: String,
+    /// Of those between them.
+    dropped_bytes: u64,
+}
+
 /// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     Queued,

@@ -5,6 +5,7 @@
 
 use super::view::CatchingUp;
 use crate::limits::{CATCHING_UP_FOR, OFFLINE_AFTER, STALE_AFTER_TICKS};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ impl Now {
 }
 
 /// State of a host, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
     Online,

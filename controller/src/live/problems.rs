@@ -14,11 +14,12 @@ use fleetlight_protocol::document::{
 };
 use fleetlight_protocol::event::{Fact, Severity as EventSeverity};
 use fleetlight_protocol::samples::{EntityKind, MountState};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Crit,
@@ -26,9 +27,10 @@ pub enum Severity {
 }
 
 /// One thing that wants attention.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     pub severity: Severity,
+    #[schemars(with = "String")]
     pub kind: EntityKind,
     pub key: String,
     /// The entity's name for people.

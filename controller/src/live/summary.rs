@@ -3,9 +3,10 @@
 use super::host::HostData;
 use fleetlight_protocol::document::{Body, CollectorState, ContainerState, GpuState};
 use fleetlight_protocol::samples::EntityKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     pub cpu_percent: Option<f64>,
     pub cpu_count: Option<u32>,
@@ -21,10 +22,11 @@ pub struct Summary {
     pub boot_time_ms: Option<i64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GpuSummary {
     pub key: String,
     pub name: Option<String>,
+    #[schemars(with = "String")]
     pub state: GpuState,
     pub utilization_percent: Option<f64>,
     pub memory_used_bytes: Option<f64>,
@@ -33,14 +35,14 @@ pub struct GpuSummary {
     pub power_watts: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FullestMount {
     pub key: String,
     pub used_percent: f64,
 }
 
 /// A container in a crash loop is counted there and not as running.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ContainerCounts {
     pub running: u32,
     pub total: u32,

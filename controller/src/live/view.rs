@@ -7,13 +7,15 @@ use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::Event;
 use fleetlight_protocol::samples::Row;
 use fleetlight_protocol::untagged;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
 
 /// One host of the fleet.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, JsonSchema)]
 pub struct Host {
     pub id: i32,
     pub name: String,
@@ -33,7 +35,7 @@ pub struct Host {
 }
 
 /// History that is yet to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct CatchingUp {
     /// The time that it covers.
     pub behind_ms: i64,
@@ -59,7 +61,7 @@ impl Host {
 }
 
 /// One host with everything that is known of its present.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, JsonSchema)]
 pub struct HostDetail {
     #[serde(flatten)]
     pub host: Host,
@@ -91,6 +93,24 @@ impl<T: Serialize> Serialize for Shared<T> {
     }
 }
 
+impl<T: JsonSchema> JsonSchema for Shared<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
 /// `{kind, key, values}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowView(pub Row);
@@ -102,6 +122,28 @@ impl Serialize for RowView {
         row.serialize_field("key", &self.0.key)?;
         row.serialize_field("values", &self.0.values)?;
         row.end()
+    }
+}
+
+impl JsonSchema for RowView {
+    fn schema_name() -> Cow<'static, str> {
+        "Row".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "kind": { "type": "string" },
+                "key": { "type": "string" },
+                "values": {
+                    "description": "In the catalogue's order.",
+                    "type": "array",
+                    "items": { "type": ["number", "null"] },
+                },
+            },
+            "required": ["kind", "key", "values"],
+        })
     }
 }
 
@@ -117,6 +159,25 @@ impl Serialize for DocumentView {
         document.serialize_field("observed_ms", &self.0.observed_ms)?;
         document.serialize_field("body", &self.0.body.as_ref().map(untagged))?;
         document.end()
+    }
+}
+
+impl JsonSchema for DocumentView {
+    fn schema_name() -> Cow<'static, str> {
+        "Document".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "kind": { "type": "string" },
+                "key": { "type": "string" },
+                "observed_ms": { "type": "integer" },
+                "body": { "description": "By its kind; null: gone.", "type": ["object", "null"] },
+            },
+            "required": ["kind", "key", "observed_ms", "body"],
+        })
     }
 }
 

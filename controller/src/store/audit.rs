@@ -2,6 +2,7 @@
 
 use super::{Store, StoreError, doing, storable, storable_json};
 use crate::limits::{AUDIT_OPEN_FOR, AUDIT_PER_PAGE, COMMAND_GIVEN_UP_AFTER};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
@@ -34,7 +35,7 @@ pub struct Act {
 }
 
 /// An act and how it ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct AuditRecord {
     pub id: i64,
     pub at_ms: i64,

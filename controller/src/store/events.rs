@@ -6,6 +6,7 @@ use super::{FAR_MS, Store, StoreError, doing, storable, untagged};
 use crate::limits::{EVENT_AGE, EVENTS_PER_PAGE, TICK_AHEAD};
 use fleetlight_protocol::event::{Event, Severity};
 use fleetlight_protocol::samples::EntityKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -14,15 +15,17 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 /// An event as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StoredEvent {
     pub id: Uuid,
     pub host_id: i32,
     pub at_ms: i64,
+    #[schemars(with = "String")]
     pub kind: EntityKind,
     pub key: String,
     /// The entity's name for people, as it was then.
     pub subject: String,
+    #[schemars(with = "String")]
     pub severity: Severity,
     /// [`fleetlight_protocol::event::Fact::name`]
     pub fact: String,

@@ -3,11 +3,12 @@
 
 use super::tiers::{MINUTE_MS, QUARTER_MS};
 use crate::limits::SERIES_BUCKETS;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Which rollup is as good as the samples themselves for buckets of a width. What is not rolled up yet comes from
 /// samples all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     #[serde(rename = "raw")]

@@ -2,6 +2,7 @@
 
 use super::flush::{Batch, Data};
 use super::{Store, StoreError, doing, storable};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
@@ -129,7 +130,7 @@ impl Tally {
 }
 
 /// What was refused of one host for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refusals {
     /// [`Reason::name`]
     pub reason: String,

@@ -9,6 +9,7 @@ use super::{FAR_MS, Store, StoreError, doing, lock, tables};
 use crate::limits::{DEFAULT_INTERVAL_MS, SERIES_KEYS, SERIES_METRICS};
 use fleetlight_protocol::samples::EntityKind;
 use futures_util::TryStreamExt;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -44,7 +45,7 @@ pub struct FleetQuery {
 }
 
 /// Equal buckets from `from_ms` on, each beginning at its `times_ms`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Series {
     pub from_ms: i64,
     pub to_ms: i64,
@@ -55,7 +56,7 @@ pub struct Series {
 }
 
 /// One metric of one entity; null where nothing was measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Line {
     pub key: String,
     pub metric: &'static str,

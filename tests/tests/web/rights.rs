@@ -15,6 +15,7 @@ const CASES: &[(&str, &str)] = &[
     ("POST /login", "NASDYRC"),
     ("POST /csp-report", "NASDYRC"),
     ("GET /csp-report", "-ASDYR-"),
+    ("GET /openapi.json", "-ASDYR-"),
     ("GET /session", "NASDYRC"),
     ("POST /logout", "-ASDY--"),
     ("POST /logout-everywhere", "-ASDY--"),
