@@ -44,6 +44,8 @@ look_for_needs() {
   find_chromium >/dev/null ||
     need "chromium fonts-dejavu-core" "tests of the page in a real browser"
   { have docker && have dockerd; } || need "docker.io" "tests with real containers"
+  have docker-compose || need "docker-compose" "tests that let compose make containers anew"
+  have docker-registry || need "docker-registry" "tests that pull images"
   have fusermount3 || need "fuse3" "tests with a file system that hangs"
   have ip || need "iproute2" "tests with two hosts in network namespaces"
   [ -x /bin/busybox ] || have busybox || need "busybox-static" "the image of test containers"
@@ -78,9 +80,12 @@ install() {
   apt_install "${list[@]}" || for one in "${list[@]}"; do
     apt_install "$one" || warn "apt-get could not install $one; its message is above"
   done
-  # They come with services that start at once; the benchmark runs servers of its own.
+  # They come with services that start at once; tests and the benchmark run servers of their own.
   case " ${list[*]} " in *" victoria-metrics "*)
     as_root systemctl disable --now prometheus victoria-metrics >/dev/null 2>&1 || true ;;
+  esac
+  case " ${list[*]} " in *" docker-registry "*)
+    as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true ;;
   esac
   # From Debian 13 on, the client is a package of its own.
   case " ${list[*]} " in *" docker.io "*) have docker || apt_install docker-cli || true ;; esac

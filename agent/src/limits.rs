@@ -390,13 +390,8 @@ pub const HEALTH_LONGEST: Duration = Duration::from_secs(900);
 pub const FETCH_SILENCE: Duration = Duration::from_secs(300);
 pub const FETCH_LONGEST: Duration = Duration::from_secs(2 * 3_600);
 
-/// The longest that compose may take: it builds images and fetches their bases. Beyond it, and on a cancel, it is asked
-/// to end, and killed with all that it started after the shorter time.
+/// The longest that compose may take: it builds images and fetches their bases. Beyond it it is ended, as a runbook is.
 pub const COMPOSE_LONGEST: Duration = Duration::from_secs(3_600);
-pub const COMPOSE_END: Duration = Duration::from_secs(15);
-
-/// What compose printed last is waited for this long after its end: something that it left behind may hold its pipes open.
-pub const COMPOSE_LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Which compose there is, and whose its project's files are, is known within this time or refused: a folder may lie on a file system
 /// that hangs.

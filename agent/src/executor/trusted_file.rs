@@ -37,11 +37,8 @@ pub fn read(path: &Path, most: u64) -> Result<String, Distrust> {
     if folder.canonicalize().map_err(unreadable)? != folder {
         return Err(Distrust::Link(path.to_owned()));
     }
-    // The folders first: whoever can change one could put another file here after a look at the file.
-    for folder in folder.ancestors() {
-        let found = folder.symlink_metadata().map_err(unreadable)?;
-        judge(folder, &found)?;
-    }
+    let own = geteuid().as_raw();
+    guarded(folder, own)?;
     let file =
         OpenOptions::new().read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32).open(path);
     let file = file.map_err(|error| match Errno::from_io_error(&error) {
@@ -52,7 +49,7 @@ pub fn read(path: &Path, most: u64) -> Result<String, Distrust> {
     if !found.is_file() {
         return Err(Distrust::NoFile(path.to_owned()));
     }
-    judge(path, &found)?;
+    judge(path, &found, own)?;
     if found.len() > most {
         return Err(Distrust::TooLong { path: path.to_owned(), bytes: found.len(), most });
     }
@@ -72,10 +69,23 @@ pub fn read_if_there(path: &Path, most: u64) -> Result<Option<String>, Distrust>
     }
 }
 
-fn judge(path: &Path, found: &Metadata) -> Result<(), Distrust> {
+/// Judges a path without links and every folder above it, since whoever can change one could put another file here:
+/// nobody but root and `account` can have written them. May block.
+///
+/// # Errors
+/// [`Distrust`] names what is wrong and the command that mends it.
+pub fn guarded(path: &Path, account: u32) -> Result<(), Distrust> {
+    for path in path.ancestors() {
+        let found = path.symlink_metadata().map_err(|error| Distrust::Unreadable { path: path.to_owned(), error })?;
+        judge(path, &found, account)?;
+    }
+    Ok(())
+}
+
+fn judge(path: &Path, found: &Metadata, account: u32) -> Result<(), Distrust> {
     const STICKY: u32 = 0o1000;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if owner != 0 && owner != geteuid().as_raw() {
+    if owner != 0 && owner != account {
         return Err(Distrust::Owner { path: path.to_owned(), owner });
     }
     // In a sticky folder others can add entries, but neither remove nor rename ours.

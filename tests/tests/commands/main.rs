@@ -2,4 +2,5 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod containers;
 mod life;

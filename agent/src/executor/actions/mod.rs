@@ -95,8 +95,9 @@ pub async fn prepare(action: &Action, policy: &Policy, executor: &Arc<Executor>)
 /// to find.
 pub async fn recover(action: &Action, task: &Task) -> Option<String> {
     match action {
+        Action::Container { verb, .. } => container::recover(*verb, task.command).await,
         // Docker and systemd finish by themselves what they were asked.
-        Action::Check | Action::Container { .. } | Action::Unit { .. } | Action::EmergencyStop { .. } => None,
+        Action::Check | Action::Unit { .. } | Action::EmergencyStop { .. } => None,
         Action::Runbook { .. } => Some(match runbook::recover(task.command, &task.executor).await {
             Ok(found) => found.to_owned(),
             Err(why) => format!("whether it still runs is not known: {why}"),

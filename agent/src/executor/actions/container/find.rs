@@ -5,30 +5,19 @@ use crate::docker::{ContainerId, Inspection, Listed};
 use crate::executor::actions::Refused;
 use fleetlight_protocol::command::ContainerTarget;
 
-/// Digits of an id that name a container as people write it: Docker's own short form.
-const SHORT_ID: usize = 12;
-
-/// The host's own id of the container that `asked` names, whole or by its first digits.
+/// The host's own id of the container that `asked` names.
 ///
 /// # Errors
-/// No id, none that this host has, or the beginning of several.
+/// No id, or none that this host has.
 pub fn id(asked: &str, containers: &[Listed]) -> Result<ContainerId, Refused> {
     let Some(asked) = ContainerId::parse(asked) else {
         return Err(Refused::new(format!("\"{}\" is not an id that Docker gives", short(asked))));
     };
-    if let Some(found) = containers.iter().find(|it| it.id == asked) {
-        return Ok(found.id.clone());
-    }
-    let begins = |it: &&Listed| asked.as_str().len() >= SHORT_ID && it.id.as_str().starts_with(asked.as_str());
-    let mut found = containers.iter().filter(begins);
-    match (found.next(), found.next()) {
-        (Some(only), None) => Ok(only.id.clone()),
-        (Some(_), Some(_)) => Err(Refused::new(format!("several containers here have ids that begin with {asked}"))),
-        (None, _) => Err(Refused::new(format!(
-            "no container here has the id {}: it was removed or made anew; look again",
-            short(asked.as_str())
-        ))),
-    }
+    let found = containers.iter().find(|it| it.id == asked).map(|it| it.id.clone());
+    found.ok_or_else(|| {
+        let asked = short(asked.as_str());
+        Refused::new(format!("no container here has the id {asked}: it was removed or made anew; look again"))
+    })
 }
 
 /// Whether it is still what the asker saw.
@@ -73,12 +62,10 @@ mod tests {
     fn only_the_hosts_own_ids_go_on() {
         let all = listed(&["0d2f38e466aad5c2", "0d2f38e466aad5c3", "5001cea49bbd1234"]);
         assert_eq!(id("5001cea49bbd1234", &all).expect("whole").as_str(), "5001cea49bbd1234");
-        assert_eq!(id("5001cea49bbd", &all).expect("short").as_str(), "5001cea49bbd1234");
         let long = "a".repeat(1_000_000);
         let escaping = "../../v1.40/containers/prune?x=";
         for (asked, words) in [
-            ("0d2f38e466aa", "several"),
-            ("5001cea", "no container"),
+            ("5001cea49bbd", "no container"),
             ("web", "no container"),
             ("ffffffffffff", "look again"),
             ("", "not an id"),

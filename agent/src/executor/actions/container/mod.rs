@@ -22,6 +22,7 @@ use fleetlight_protocol::document::ContainerState;
 use fleetlight_protocol::limits::STABLE_SECONDS;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 use watch::Clock;
 use words::Telling;
 
@@ -79,6 +80,18 @@ fn removable(container: &Inspection) -> Result<(), Refused> {
         return Err(Refused::new(format!("{} is not stopped: stop it first, then remove it", container.name)));
     }
     Ok(())
+}
+
+/// After the executor went down: Docker finishes by itself what it was asked; compose is ended.
+pub async fn recover(verb: ContainerVerb, command: Uuid) -> Option<String> {
+    if !matches!(verb, ContainerVerb::Recreate | ContainerVerb::Rebuild) {
+        return None;
+    }
+    Some(match super::runbook::marked::end(command, None).await {
+        Ok(true) => "compose still ran, and was stopped with all that it had started".to_owned(),
+        Ok(false) => "compose does not run any more".to_owned(),
+        Err(why) => format!("whether compose still runs is not known: {why}"),
+    })
 }
 
 impl Prepared {

@@ -3,6 +3,7 @@
 use super::effect::{Aim, Broken};
 use crate::docker::{DockerError, Inspection, RestartPolicy};
 use crate::executor::actions::Finding;
+use crate::limits::REASON_CHARS;
 use crate::mask;
 use fleetlight_protocol::command::{ContainerVerb, Outcome};
 use fleetlight_protocol::document::ContainerState;
@@ -176,10 +177,19 @@ fn after_death(found: &Inspection) -> &'static str {
 }
 
 fn last_lines(lines: &[String]) -> String {
+    const HEAD: &str = "its last lines:";
     if lines.is_empty() {
         return "its log has no lines: look at its command and exit code".to_owned();
     }
-    format!("its last lines:\n{}", lines.join("\n"))
+    // The newest matter most.
+    let mut room = REASON_CHARS - HEAD.len();
+    let fits = |line: &&String| {
+        let left = room.checked_sub(line.chars().count() + 1);
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let newest = lines.iter().rev().take_while(fits).count();
+    format!("{HEAD}\n{}", lines[lines.len() - newest..].join("\n"))
 }
 
 fn probe(found: Option<&Inspection>) -> String {
@@ -240,5 +250,9 @@ mod tests {
         assert_eq!(finding.observed, "restarted, then exited 1 after 3 s");
         assert_eq!(finding.reason.as_deref(), Some("its last lines:\nno GPU"));
         assert_eq!((finding.outcome, finding.exit_code), (Outcome::Unverified, Some(1)));
+
+        let many: Vec<_> = (0..20).map(|number| format!("{number} {}", "x".repeat(390))).collect();
+        let reason = telling.broken(&died, None, &many).reason.expect("lines");
+        assert!(reason.chars().count() <= REASON_CHARS && reason.contains("\n19 x") && !reason.contains("\n1 x"));
     }
 }

@@ -1,14 +1,14 @@
 //! Runs compose: its output as it comes, its end within a bound, and all that it started ended with it.
 
-use crate::executor::actions::Task;
-use crate::limits::{COMPOSE_END, COMPOSE_LAST_WORDS, COMPOSE_LONGEST};
+use crate::executor::actions::runbook::{marked, output};
+use crate::executor::actions::{Report, Task};
+use crate::limits::{COMPOSE_LONGEST, RUN_KILL_WAIT};
 use fleetlight_protocol::command::OutputStream;
-use fleetlight_protocol::limits::OUTPUT_CHUNK_BYTES;
-use rustix::process::{Pid, Signal, kill_process_group};
-use std::process::Stdio;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::time::{Instant, sleep_until, timeout};
+use rustix::process::Pid;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 /// Bytes kept of its errors, for the reason of a failure.
 const LAST_BYTES: usize = 4_096;
@@ -21,21 +21,23 @@ pub enum Ended {
     Cancelled,
     TooLong,
     NotStarted(String),
+    /// It was to end and does not.
+    Stuck(String),
 }
 
 #[derive(Debug)]
-pub struct Output {
+pub struct Run {
     pub ended: Ended,
-    /// The end of what it printed as errors.
-    last: Vec<u8>,
+    last: Arc<LastWords>,
 }
 
-impl Output {
+impl Run {
     /// Its last words, as they may leave the host.
     #[must_use]
     pub fn last_words(&self) -> String {
         const LINES: usize = 5;
-        let lines: Vec<Vec<u8>> = self.last.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::to_vec).collect();
+        let last = self.last.errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lines: Vec<Vec<u8>> = last.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::to_vec).collect();
         let mut lines = crate::mask::last_lines(&lines);
         lines.retain(|line| !line.trim().is_empty());
         if lines.is_empty() {
@@ -45,96 +47,68 @@ impl Output {
     }
 }
 
-pub async fn run(mut command: Command, task: &Task) -> Output {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own, so that what it starts can be ended with it.
-    command.process_group(0).kill_on_drop(true);
-    match command.spawn() {
-        Ok(child) => follow(child, task).await,
-        Err(error) => Output { ended: Ended::NotStarted(error.to_string()), last: Vec::new() },
-    }
-}
-
-async fn follow(mut child: Child, task: &Task) -> Output {
-    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    let signal = |signal| {
-        if let Some(group) = group {
-            let _ = kill_process_group(group, signal);
+/// What it starts is known by the command's mark, as what a runbook starts.
+pub async fn run(mut command: Command, task: &Task) -> Run {
+    let last = Arc::new(LastWords { report: Arc::clone(&task.report), errors: Mutex::default() });
+    // What is kept of it has a bound of its own: nothing here is ended for talking.
+    let mut output = output::Output::new(Arc::clone(&last) as Arc<dyn Report>, u64::MAX);
+    let ended = match spawn(&mut command, &mut output, task) {
+        Ok(child) => {
+            // It has the pipes' other ends too.
+            drop(command);
+            follow(child, task).await
         }
+        Err(why) => Ended::NotStarted(why),
     };
-    let mut pipes = Pipes::of(&mut child);
-    let (mut ending, mut until) = (None, Instant::now() + COMPOSE_LONGEST);
-    let status = loop {
-        tokio::select! {
-            () = pipes.pass(task) => {}
-            status = child.wait() => break status,
-            () = task.cancel.cancelled(), if ending.is_none() => {
-                signal(Signal::TERM);
-                (ending, until) = (Some(Ended::Cancelled), Instant::now() + COMPOSE_END);
-            }
-            () = sleep_until(until) => {
-                signal(if ending.is_none() { Signal::TERM } else { Signal::KILL });
-                ending = ending.or(Some(Ended::TooLong));
-                until = Instant::now() + COMPOSE_END;
-            }
-        }
+    output.finish().await;
+    Run { ended, last }
+}
+
+fn spawn(command: &mut Command, output: &mut output::Output, task: &Task) -> Result<Child, String> {
+    command.env(marked::VARIABLE, task.command.to_string()).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::null());
+    command.stdout(output.pipe(OutputStream::Stdout)?).stderr(output.pipe(OutputStream::Stderr)?);
+    command.spawn().map_err(|error| error.to_string())
+}
+
+async fn follow(mut child: Child, task: &Task) -> Ended {
+    let why = tokio::select! {
+        status = child.wait() => return status.map_or(Ended::Signal, ended),
+        () = task.cancel.cancelled() => Ended::Cancelled,
+        () = sleep(COMPOSE_LONGEST) => Ended::TooLong,
     };
-    if ending.is_some() {
-        signal(Signal::KILL);
+    let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+    let stopped = marked::end(task.command, group).await;
+    match (stopped, timeout(RUN_KILL_WAIT, child.wait()).await) {
+        (Ok(_), Ok(_)) => why,
+        (Err(stuck), _) => Ended::Stuck(stuck),
+        (Ok(_), Err(_)) => Ended::Stuck("its process does not end: it is stuck in the kernel".into()),
     }
-    // What it printed last is in the pipes, which something that it left behind may hold open.
-    let rest = async {
-        while pipes.are_open() {
-            pipes.pass(task).await;
-        }
-    };
-    let _ = timeout(COMPOSE_LAST_WORDS, rest).await;
-    let ended = ending.unwrap_or_else(|| match status.map(|status| status.code()) {
-        Ok(Some(code)) => Ended::Code(code),
-        Ok(None) | Err(_) => Ended::Signal,
-    });
-    Output { ended, last: pipes.last }
 }
 
-/// Both outputs of a child.
-struct Pipes {
-    out: Option<ChildStdout>,
-    err: Option<ChildStderr>,
-    out_room: Vec<u8>,
-    err_room: Vec<u8>,
-    last: Vec<u8>,
+fn ended(status: ExitStatus) -> Ended {
+    status.code().map_or(Ended::Signal, Ended::Code)
 }
 
-impl Pipes {
-    fn of(child: &mut Child) -> Self {
-        let room = || vec![0; OUTPUT_CHUNK_BYTES];
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        Self { out, err, out_room: room(), err_room: room(), last: Vec::new() }
+/// Passes everything on and keeps the end of the errors.
+#[derive(Debug)]
+struct LastWords {
+    report: Arc<dyn Report>,
+    errors: Mutex<Vec<u8>>,
+}
+
+impl Report for LastWords {
+    fn step(&self, text: &str) {
+        self.report.step(text);
     }
 
-    fn are_open(&self) -> bool {
-        self.out.is_some() || self.err.is_some()
-    }
-
-    /// Passes the next piece on; waits for ever once both have ended.
-    async fn pass(&mut self, task: &Task) {
-        tokio::select! {
-            bytes = piece(&mut self.out, &mut self.out_room) => task.report.output(OutputStream::Stdout, bytes),
-            bytes = piece(&mut self.err, &mut self.err_room) => {
-                task.report.output(OutputStream::Stderr, bytes);
-                self.last.extend(bytes);
-                self.last.drain(..self.last.len().saturating_sub(LAST_BYTES));
-            }
+    fn output(&self, stream: OutputStream, bytes: &[u8]) {
+        self.report.output(stream, bytes);
+        if stream == OutputStream::Stderr {
+            let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            errors.extend(bytes);
+            let beyond = errors.len().saturating_sub(LAST_BYTES);
+            errors.drain(..beyond);
         }
     }
-}
-
-/// The next piece, empty at the end.
-async fn piece<'a>(pipe: &mut Option<impl AsyncRead + Unpin>, room: &'a mut [u8]) -> &'a [u8] {
-    let Some(open) = pipe else { return std::future::pending().await };
-    let read = open.read(room).await.unwrap_or(0);
-    if read == 0 {
-        *pipe = None;
-    }
-    &room[..read]
 }

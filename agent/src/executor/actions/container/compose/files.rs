@@ -1,6 +1,6 @@
 //! Whose a project's files are.
 
-use std::io;
+use crate::executor::trusted_file::{Distrust, guarded};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,25 +14,19 @@ pub struct Files {
 
 /// Why a project is not worked from.
 #[derive(Debug, thiserror::Error)]
-pub enum Distrust {
-    #[error("{path} of the compose project cannot be found: {error}")]
-    Missing { path: PathBuf, error: io::Error },
-    #[error("{0} is not a plain file")]
-    NoFile(PathBuf),
+pub enum Distrusted {
+    #[error(transparent)]
+    File(#[from] Distrust),
     #[error("{file} is not in the compose project's folder {folder}")]
     Outside { file: PathBuf, folder: PathBuf },
-    #[error("{path} belongs to account {owner}, neither root nor the owner of the project's folder: chown it")]
-    Owner { path: PathBuf, owner: u32 },
-    #[error("{path} can be written by others than its owner (mode {mode:o}): chmod go-w {path}")]
-    Writable { path: PathBuf, mode: u32 },
 }
 
 /// The project's files, if nobody but root and the folder's owner can have written them: neither a file nor a folder
 /// above it. May block.
 ///
 /// # Errors
-/// [`Distrust`] names what is wrong.
-pub fn trusted(folder: &Path, files: &[PathBuf], environment: &[PathBuf]) -> Result<Files, Distrust> {
+/// [`Distrusted`] names what is wrong.
+pub fn trusted(folder: &Path, files: &[PathBuf], environment: &[PathBuf]) -> Result<Files, Distrusted> {
     let folder = real(folder)?;
     let owner = metadata(&folder)?.uid();
     guarded(&folder, owner)?;
@@ -40,42 +34,24 @@ pub fn trusted(folder: &Path, files: &[PathBuf], environment: &[PathBuf]) -> Res
     Ok(Files { files: each(files)?, environment: each(environment)?, folder })
 }
 
-fn within(folder: &Path, file: &Path, owner: u32) -> Result<PathBuf, Distrust> {
+fn within(folder: &Path, file: &Path, owner: u32) -> Result<PathBuf, Distrusted> {
     let file = real(&folder.join(file))?;
     if !file.starts_with(folder) {
-        return Err(Distrust::Outside { file, folder: folder.to_owned() });
+        return Err(Distrusted::Outside { file, folder: folder.to_owned() });
     }
     if !metadata(&file)?.is_file() {
-        return Err(Distrust::NoFile(file));
+        return Err(Distrust::NoFile(file).into());
     }
     guarded(&file, owner)?;
     Ok(file)
 }
 
-/// Judges a path without links, and every folder above it: who can change one could put another file here.
-fn guarded(path: &Path, owner: u32) -> Result<(), Distrust> {
-    const STICKY: u32 = 0o1000;
-    for path in path.ancestors() {
-        let found = metadata(path)?;
-        let mode = found.mode() & 0o7777;
-        if found.uid() != 0 && found.uid() != owner {
-            return Err(Distrust::Owner { path: path.to_owned(), owner: found.uid() });
-        }
-        // In a sticky folder others can add entries, but neither remove nor rename ours.
-        let guarded = found.is_dir() && mode & STICKY != 0;
-        if mode & 0o022 != 0 && !guarded {
-            return Err(Distrust::Writable { path: path.to_owned(), mode });
-        }
-    }
-    Ok(())
-}
-
 fn real(path: &Path) -> Result<PathBuf, Distrust> {
-    path.canonicalize().map_err(|error| Distrust::Missing { path: path.to_owned(), error })
+    path.canonicalize().map_err(|error| Distrust::Unreadable { path: path.to_owned(), error })
 }
 
 fn metadata(path: &Path) -> Result<std::fs::Metadata, Distrust> {
-    path.symlink_metadata().map_err(|error| Distrust::Missing { path: path.to_owned(), error })
+    path.symlink_metadata().map_err(|error| Distrust::Unreadable { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -105,7 +81,7 @@ mod tests {
             fs::set_permissions(self.0.join(path), Permissions::from_mode(mode)).expect("a mode");
         }
 
-        fn trusted(&self, files: &[&str]) -> Result<Files, Distrust> {
+        fn trusted(&self, files: &[&str]) -> Result<Files, Distrusted> {
             trusted(&self.0, &files.iter().map(PathBuf::from).collect::<Vec<_>>(), &[".env".into()])
         }
     }
@@ -130,10 +106,13 @@ mod tests {
         symlink("/etc/hostname", project.0.join("link.yml")).expect("a link");
         for outside in ["/etc/hostname", "../../etc/hostname", "link.yml"] {
             let error = project.trusted(&[outside]).expect_err("is outside");
-            assert!(matches!(error, Distrust::Outside { .. } | Distrust::Missing { .. }), "{error}");
+            assert!(
+                matches!(error, Distrusted::Outside { .. } | Distrusted::File(Distrust::Unreadable { .. })),
+                "{error}"
+            );
         }
-        assert!(matches!(project.trusted(&["more"]), Err(Distrust::NoFile(_))));
-        assert!(matches!(project.trusted(&["-"]), Err(Distrust::Missing { .. })));
+        assert!(matches!(project.trusted(&["more"]), Err(Distrusted::File(Distrust::NoFile(_)))));
+        assert!(matches!(project.trusted(&["-"]), Err(Distrusted::File(Distrust::Unreadable { .. }))));
     }
 
     #[test]
@@ -142,14 +121,21 @@ mod tests {
         for (path, mode) in [("docker-compose.yml", 0o664), ("more", 0o777), (".env", 0o606), ("", 0o775)] {
             project.mode(path, mode);
             let error = project.trusted(&["docker-compose.yml", "more/gpu.yml"]).expect_err("others can write it");
-            assert!(matches!(error, Distrust::Writable { .. }) && error.to_string().contains("chmod go-w"), "{error}");
+            assert!(
+                matches!(error, Distrusted::File(Distrust::Writable { .. }))
+                    && error.to_string().contains("chmod go-w"),
+                "{error}"
+            );
             project.mode(path, if path.is_empty() || path == "more" { 0o755 } else { 0o644 });
         }
         if !geteuid().is_root() {
             return println!("SKIPPED: a file of another account: giving one away needs root");
         }
         chown(project.0.join("docker-compose.yml"), Some(12_345), None).expect("given away");
-        assert!(matches!(project.trusted(&["docker-compose.yml"]), Err(Distrust::Owner { owner: 12_345, .. })));
+        assert!(matches!(
+            project.trusted(&["docker-compose.yml"]),
+            Err(Distrusted::File(Distrust::Owner { owner: 12_345, .. }))
+        ));
         chown(&project.0, Some(12_345), None).expect("given away");
         project.trusted(&["docker-compose.yml"]).expect("the folder's owner may write what is in it");
     }

@@ -20,7 +20,7 @@ use crate::executor::actions::{Finding, Refused, Task};
 use crate::executor::policy::Policy;
 use crate::executor::server::Executor;
 use crate::limits::{COMPOSE_ASK, COMPOSE_LONGEST};
-use child::{Ended, Output};
+use child::{Ended, Run};
 use declared::Declared;
 use fleetlight_protocol::command::{ContainerVerb, Outcome};
 use program::Program;
@@ -46,7 +46,7 @@ pub async fn prepare(
 ) -> Result<Service, Refused> {
     let declared = declared::of(container)?;
     let files = trusted(&declared).await?;
-    allowed(policy, &files.folder)?;
+    policy.allow_compose(&files.folder)?;
     let containers = docker.list_labelled(declared.labels()).await;
     let containers = containers.map_err(|error| Refused::new(said(&error.to_string())))?.containers;
     if containers.len() != 1 {
@@ -60,11 +60,6 @@ pub async fn prepare(
     let docker_socket = executor.config().docker_socket.clone();
     let program = program::find(&docker_socket).await?;
     Ok(Service { declared, files, program, docker_socket })
-}
-
-/// Whether compose may work from `folder`: the policy does not name any yet.
-fn allowed(_policy: &Policy, folder: &Path) -> Result<(), Refused> {
-    Err(Refused::new(format!("compose_folders of the policy does not name {}", shown(folder))))
 }
 
 async fn trusted(declared: &Declared) -> Result<files::Files, Refused> {
@@ -113,7 +108,7 @@ pub async fn run(
 }
 
 /// How it ended, unless well.
-fn not_done(service: &Service, telling: &Telling, output: &Output, now: String) -> Option<Finding> {
+fn not_done(service: &Service, telling: &Telling, output: &Run, now: String) -> Option<Finding> {
     let name = service.program.name();
     let failed =
         |reason, exit_code| Some(Finding { exit_code, ..telling.finding(Outcome::Failed, now.clone(), Some(reason)) });
@@ -122,6 +117,7 @@ fn not_done(service: &Service, telling: &Telling, output: &Output, now: String) 
         Ended::Code(code) => failed(format!("{name} ended with {code}: {}", output.last_words()), Some((*code).into())),
         Ended::Signal => failed(format!("{name} was killed by somebody: {}", output.last_words()), None),
         Ended::NotStarted(error) => failed(format!("{name} cannot be started: {error}"), None),
+        Ended::Stuck(why) => failed(format!("{name} was to be ended: {why}"), None),
         Ended::TooLong => {
             failed(format!("{name} was ended, it took longer than {} min", COMPOSE_LONGEST.as_secs() / 60), None)
         }
