@@ -17,6 +17,7 @@ use crate::limits::{INBOUND, PRESENCE};
 use crate::live::Live;
 use crate::postgres::PrivatePostgres;
 use crate::store::Store;
+use crate::store::audit::{Act, Who};
 use crate::store::users::Role;
 use crate::transport::{Credits, Paces, Registry, WallClock, enrolment, listener, system_clock};
 use fleetlight_protocol::control::{Refusal, RefusalCode};
@@ -106,7 +107,26 @@ async fn reset_link(store: &Store, origin: &str, name: Option<&str>, now_ms: i64
     let user = chosen.ok_or_else(unknown)?;
     let link = setup::link_for(store, origin, user.id, now_ms).await;
     let disabled = || Failure::Config(format!("--user: {:?} is disabled; an admin enables it on the page", user.name));
-    link.map_err(|error| Failure::Unavailable(format!("{error:#}")))?.ok_or_else(disabled)
+    let link = link.map_err(|error| Failure::Unavailable(format!("{error:#}")))?.ok_or_else(disabled)?;
+    let noted = store.note_audit(&operator(), &link_made(&user.name), "done", now_ms).await;
+    noted.map_err(|error| Failure::Unavailable(error.to_string()))?;
+    Ok(link)
+}
+
+/// Whoever may read the controller's state on its machine.
+fn operator() -> Who {
+    Who {
+        user_id: None,
+        name: "command line".into(),
+        role: String::new(),
+        authenticated: "this machine".into(),
+        address: String::new(),
+        request_id: String::new(),
+    }
+}
+
+fn link_made(user: &str) -> Act {
+    Act { action: "user.reset_password".into(), host_id: None, subject: user.to_owned(), detail: serde_json::json!({}) }
 }
 
 fn authority(config: &ControllerConfig, clock: &WallClock) -> Result<Authority, Failure> {

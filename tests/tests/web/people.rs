@@ -213,6 +213,9 @@ async fn the_operator_gets_a_link_from_the_command_line() {
     assert!(link.starts_with("http://127.0.0.1:7070/#/setup/"), "{link}");
     let new = cookie_of(&site.set_password(link.rsplit('/').next().unwrap()).await);
     assert_eq!((status(&site, &new, "users").await, status(&site, &admin, "users").await), (200, 401));
+    let audited = "select user_name || ' ' || action || ' ' || subject from audit where user_id is null";
+    let audited: Vec<String> = sqlx::query_scalar(audited).fetch_all(&site.pool).await.unwrap();
+    assert_eq!(audited, ["command line user.reset_password admin"]);
     let unknown = reset_password(config(), Some("bo")).await.unwrap_err().to_string();
     assert!(unknown.contains("\"bo\"") && unknown.contains("known: admin"), "{unknown}");
     let id = site.person("bo", Role::Support).await;
