@@ -17,18 +17,18 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-const WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 const LEFT_MS: i64 = 60_000;
 
 /// An executor as a process, in a folder of its own.
-struct Host {
+pub(crate) struct Host {
     process: Option<Process>,
     folder: Folder,
     client: Client,
 }
 
 impl Host {
-    fn new(docker: &Path) -> Self {
+    pub(crate) fn new(docker: &Path) -> Self {
         let folder = Folder::new().expect("a folder");
         let socket = folder.path().join("socket");
         let config = format!(
@@ -40,8 +40,14 @@ impl Host {
         Self { folder, process: None, client: Client::new(socket) }
     }
 
-    /// Starts it, to die at a kill point if one is named.
-    async fn start(&mut self, kill_at: Option<&str>) {
+    /// What an agent's configuration says to find it.
+    pub(crate) fn setting(&self) -> String {
+        format!("executor_socket = {:?}\n", self.folder.path().join("socket"))
+    }
+
+    /// Starts it (again), to die at a kill point if one is named.
+    pub(crate) async fn start(&mut self, kill_at: Option<&str>) {
+        drop(self.process.take());
         let mut command = std::process::Command::new(binary("fleetlight-agent").expect("built"));
         command.arg("executor").arg("--config").arg(self.folder.path().join("agent.toml"));
         if let Some(place) = kill_at {
@@ -57,14 +63,8 @@ impl Host {
     }
 
     /// Waits until it has died by itself.
-    async fn dies(&mut self) {
-        let process = self.process.as_mut().expect("runs");
-        let died = async {
-            while !process.ended() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(WITHIN, died).await.expect("it reaches its kill point");
+    pub(crate) async fn dies(&mut self) {
+        died(self.process.as_mut().expect("runs")).await;
     }
 
     /// The result of a command; none if the executor is gone before.
@@ -89,6 +89,16 @@ impl Host {
         let mut results = pin!(self.client.results().await.expect("answers"));
         timeout(WITHIN, results.next()).await.expect("in time").expect("a result")
     }
+}
+
+/// Waits until a process has died at its kill point.
+pub(crate) async fn died(process: &mut Process) {
+    let died = async {
+        while !process.ended() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(WITHIN, died).await.expect("it reaches its kill point");
 }
 
 fn command(action: Action) -> Command {
@@ -211,7 +221,7 @@ async fn an_agent_that_dies_between_spool_and_settling_repeats_and_is_stored_onc
     let system = System::start("results", &Options::default()).expect("controller");
     let mut host = Host::new(Path::new("/nowhere"));
     host.start(None).await;
-    let config = format!("interval_ms = 1000\nexecutor_socket = {:?}", host.folder.path().join("socket"));
+    let config = format!("interval_ms = 1000\n{}", host.setting());
     let mut agent =
         system.agent("host", &AgentOptions { config, ..AgentOptions::default() }).expect("an enrolled agent");
     let mut database = PgConnection::connect(&system.database_url().expect("runs")).await.expect("connects");
@@ -220,12 +230,7 @@ async fn an_agent_that_dies_between_spool_and_settling_repeats_and_is_stored_onc
         let asked = command(Action::Check);
         host.ask(&asked).await.expect("a result");
         agent.start_with(&[("FLEETLIGHT_KILL_POINT".into(), format!("{place}:1"))]).expect("starts");
-        let died = async {
-            while !agent.process().expect("started").ended() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(WITHIN, died).await.expect("it reaches its kill point");
+        died(agent.process().expect("started")).await;
         assert_eq!(host.told().await.result.command, asked.id, "{place}: not settled");
         agent.start().expect("starts");
         let settled = async {

@@ -2,5 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod closed;
 mod containers;
 mod life;
