@@ -8,6 +8,7 @@
 pub mod batcher;
 pub mod collectors;
 pub mod config;
+pub mod disk_check;
 pub mod docker;
 pub mod executor;
 pub mod failure;
@@ -27,4 +28,4 @@ mod trouble;
 pub mod workers;
 
 pub use failure::Failure;
-pub use run::{enrol, execute, run};
+pub use run::{disk_check, enrol, execute, run};

@@ -204,6 +204,11 @@ pub const PROBE_STACK_BYTES: usize = 64 * 1024;
 
 /// Questions in a row that the mount worker may leave unanswered before it is started anew.
 pub const MOUNT_WORKER_LATE: u32 = 3;
+
+/// How long `disk-check` waits for a file system before it says that it does not answer, and how often it looks.
+pub const DISK_CHECK_WAIT: Duration = Duration::from_secs(5);
+pub const DISK_CHECK_LOOK: Duration = Duration::from_millis(50);
+
 // The session with the controller.
 
 /// A QUIC handshake: first packets go out after 0, 0.45 and 1.35 s. Beyond it the dial has failed.
@@ -480,8 +485,12 @@ pub const EXECUTOR_CONNECTIONS: usize = 128;
 /// Whoever connects to the executor asks within this time or is hung up on.
 pub const EXECUTOR_REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The executor takes a question within this time or counts as away.
-pub const EXECUTOR_CALL: Duration = Duration::from_secs(5);
+/// The executor takes a question within this time, and has this much longer than Docker for an answer; beyond it the
+/// executor itself counts as hung. With [`DOCKER_PING`] that is named within 12 s.
+pub const EXECUTOR_CALL: Duration = Duration::from_secs(2);
+
+/// Between two words in the log on accounts that the executor refuses: one that tries in a loop fills no journal.
+pub const EXECUTOR_REFUSALS_SAID_EVERY: Duration = Duration::from_secs(60);
 
 // Commands.
 

@@ -4,3 +4,4 @@
 
 mod containers;
 mod life;
+mod two_processes;
