@@ -10,6 +10,7 @@ pub mod collectors;
 pub mod config;
 pub mod disk_check;
 pub mod docker;
+pub mod emergency_stop;
 pub mod executor;
 pub mod failure;
 pub mod identity;
@@ -28,4 +29,4 @@ mod trouble;
 pub mod workers;
 
 pub use failure::Failure;
-pub use run::{disk_check, enrol, execute, run};
+pub use run::{disk_check, emergency_stop, enrol, execute, run};

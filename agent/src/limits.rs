@@ -561,3 +561,25 @@ pub const RESULTS_PENDING: usize = 1_024;
 /// First and longest pause before the executor is asked for results again. The socket is local, and nobody waits for it
 /// but this host, so the pause carries no jitter.
 pub const RESULTS_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+// The emergency stop.
+
+/// What a container has to end by itself: a drowning host has no more time.
+pub const EMERGENCY_GRACE: Duration = Duration::from_secs(3);
+
+/// What Docker takes beyond that on a busy host; then it is told to kill, once.
+pub const HALT_SLACK: Duration = Duration::from_secs(15);
+
+/// Containers that Docker stops at a time; further ones wait for a place.
+pub const EMERGENCY_AT_ONCE: usize = 64;
+
+/// Times that Docker is asked what runs, each for [`DOCKER_CALL`]: on a drowning host it is slow.
+pub const EMERGENCY_LISTS: usize = 4;
+
+/// Containers that the result names; of more it says how many. Each is named as a step.
+pub const EMERGENCY_NAMES: usize = 100;
+
+/// The executor says within this time that it has taken an emergency stop by hand, and then something at least this
+/// often: a container that Docker neither stops nor kills is given up by then. Beyond it, who asked does it himself.
+pub const EMERGENCY_TAKEN_WITHIN: Duration = Duration::from_secs(25);
+pub const EMERGENCY_SILENCE: Duration = Duration::from_secs(60);

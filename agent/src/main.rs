@@ -32,6 +32,14 @@ enum Verb {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Stop at once all containers that this host's policy declares under a name, also while the controller is away.
+    EmergencyStop {
+        /// The name; without it the only one that is declared.
+        #[arg(long)]
+        pattern: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Say how full file systems are, for scripts: before a build or a backup.
     DiskCheck {
         /// Exit with code 1 if one is full, or does not say; without it that is only said.
@@ -80,13 +88,21 @@ fn main() -> ExitCode {
         Verb::DiskCheck { block, limit, paths, config } => {
             let checked = load(config.config.as_deref())
                 .and_then(|config| fleetlight_agent::disk_check(&config, &Wish { paths, limit }));
-            match checked {
-                Ok(good) if good || !block => ExitCode::SUCCESS,
-                Ok(_) => ExitCode::FAILURE,
-                Err(failure) => conclude(Err(failure)),
-            }
+            judge(checked.map(|good| good || !block))
+        }
+        Verb::EmergencyStop { pattern, config } => {
+            judge(load(config.config.as_deref()).and_then(|config| fleetlight_agent::emergency_stop(config, pattern)))
         }
         Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
+    }
+}
+
+/// What a script asks: code 0 or 1.
+fn judge(good: Result<bool, Failure>) -> ExitCode {
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => conclude(Err(failure)),
     }
 }
 

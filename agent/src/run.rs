@@ -86,6 +86,14 @@ pub fn execute(config: AgentConfig) -> Result<(), Failure> {
     })
 }
 
+/// Stops all containers that the policy declares under a name; gives whether they are stopped.
+///
+/// # Errors
+/// [`Failure`] if the policy has no such name, or Docker does not answer.
+pub fn emergency_stop(config: AgentConfig, pattern: Option<String>) -> Result<bool, Failure> {
+    block_on(crate::emergency_stop::run(config, pattern))
+}
+
 /// Says how full file systems are; gives whether all have room.
 ///
 /// # Errors

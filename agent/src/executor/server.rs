@@ -8,7 +8,9 @@ use super::peer::Peers;
 use super::wire::{self, WireError};
 use crate::config::AgentConfig;
 use crate::docker::{DaemonEvent, Docker, DockerError};
-use crate::limits::{DOCKER_CALL, EXECUTOR_CONNECTIONS, EXECUTOR_REFUSALS_SAID_EVERY, EXECUTOR_REQUEST_WAIT};
+use crate::limits::{
+    DOCKER_CALL, DOCKER_QUESTIONS, EXECUTOR_CONNECTIONS, EXECUTOR_REFUSALS_SAID_EVERY, EXECUTOR_REQUEST_WAIT,
+};
 use futures_util::StreamExt;
 use serde::Serialize;
 use std::pin::pin;
@@ -25,6 +27,8 @@ use tokio_util::task::TaskTracker;
 pub struct Executor {
     config: AgentConfig,
     docker: Mutex<Option<Docker>>,
+    /// For questions about single containers. Whoever asks counts his own, but one that he gave up may still be open here.
+    places: Semaphore,
     runbooks: Runbooks,
     commands: Commands,
 }
@@ -149,7 +153,7 @@ impl Executor {
     pub fn new(config: AgentConfig) -> Self {
         let runbooks = Runbooks::new(&config);
         let commands = Commands::new(config.executor_state_dir.clone());
-        Self { config, docker: Mutex::default(), runbooks, commands }
+        Self { config, docker: Mutex::default(), places: Semaphore::new(DOCKER_QUESTIONS), runbooks, commands }
     }
 
     #[must_use]
@@ -196,7 +200,10 @@ impl Executor {
         call: &'static str,
         question: impl AsyncFnOnce(Docker) -> Result<T, DockerError>,
     ) -> Result<T, DockerError> {
+        // Whether Docker answers at all is not asked behind others.
+        let of_many = !matches!(call, "ping" | "list");
         let answer = async {
+            let _place = if of_many { self.places.acquire().await.ok() } else { None };
             match question(self.docker().await?).await {
                 // A daemon that has stopped breaks off; dialling says whether it is gone, and how to start it.
                 Err(error @ DockerError::Broken { .. }) => self.dial().await.and(Err(error)),

@@ -3,5 +3,6 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod containers;
+mod emergency;
 mod life;
 mod two_processes;
