@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 . scripts/state.sh
 
-# Agent, controller and Postgres each have a limit of their own; this is their sum and some more.
-readonly WAIT_SECONDS=60
+# Agent, executor, controller and Postgres each have a limit of their own; this is their sum and some more.
+readonly WAIT_SECONDS=70
 
 if [ ! -e "$state/up.lock" ] || flock --nonblock "$state/up.lock" true; then
   say "Fleetlight does not run here (state: $state)."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds Fleetlight and runs it here: a controller on a private Postgres, and an agent for this very
-# machine, enrolled as any other. Ctrl-C stops all of it; the data stays for the next time.
+# Builds Fleetlight and runs it here: a controller on a private Postgres, and an agent with its executor for
+# this very machine, enrolled as any other. Ctrl-C stops all of it; the data stays for the next time.
 #
 #   PORT=7070          port of the page, on loopback
 #   SESSION_PORT=7443  port for agents (UDP) and enrolment (TCP), on loopback
@@ -14,12 +14,15 @@ cd "$(dirname "$0")/.."
 readonly port=${PORT:-7070} session_port=${SESSION_PORT:-7443} address=${ADDRESS:-} profile=${PROFILE:-dev}
 # As long as the controller gives its Postgres to recover after a crash (limits.rs), and some more.
 readonly READY_SECONDS=330
-# The agent has nothing to flush; the controller stops Postgres, which writes a checkpoint.
-readonly AGENT_STOP_SECONDS=10 CONTROLLER_STOP_SECONDS=45
+# Agent and executor have nothing to flush; the controller stops Postgres, which writes a checkpoint.
+readonly AGENT_STOP_SECONDS=10 EXECUTOR_STOP_SECONDS=10 CONTROLLER_STOP_SECONDS=45
+# It has only to make its socket.
+readonly EXECUTOR_READY_SECONDS=10
 # A certificate may be renewed for 30 days after its seven; an identity that lay longer is of no use.
 readonly IDENTITY_DAYS=36
 
 agent=''
+executor=''
 controller=''
 warnings=''
 
@@ -33,6 +36,7 @@ main() {
   trap 'finish 0' INT TERM HUP
   start_controller
   enrol_this_machine
+  start_executor
   start_agent
   tell
   watch
@@ -108,10 +112,22 @@ enrol_listen = "$listen:$session_port"
 public_endpoint = $(toml_string "${address:-127.0.0.1}:$session_port")
 dashboard_dir = $(toml_string "$page")
 TOML
+  socket=$(executor_folder)/socket
   cat >"$state/agent.toml" <<TOML
 $head FLEETLIGHT_AGENT_INTERVAL_MS.
 state_dir = $(toml_string "$state/agent")
+executor_socket = $(toml_string "$socket")
+executor_state_dir = $(toml_string "$state/executor")
+policy_file = $(toml_string "$state/policy.toml")
 TOML
+}
+
+# Where the executor listens: a socket's path has 107 bytes at most, and a clone may lie deeper.
+executor_folder() {
+  local folder=$state/executor LC_ALL=C
+  [ ${#state} -le 80 ] || folder=${XDG_RUNTIME_DIR:-/tmp}/fleetlight-$(printf '%s' "$state" | sha256sum | cut -c1-12)
+  install -d -m 700 "$state/executor" "$folder"
+  printf '%s' "$folder"
 }
 
 # Starts a program beside us: in a session of its own, so that Ctrl-C reaches it through us and in
@@ -132,7 +148,7 @@ start_controller() {
   local deadline=$((SECONDS + READY_SECONDS))
   until grep -q '^ready: ' "$state/log/controller.out"; do
     kill -0 "$controller" 2>/dev/null || fail controller "$controller"
-    [ $SECONDS -lt $deadline ] || fail_late
+    [ $SECONDS -lt $deadline ] || fail_late controller $READY_SECONDS
     sleep 0.1
   done
 }
@@ -152,6 +168,19 @@ enrol_this_machine() {
     stop_with "no join token could be made for this machine's agent"
   "$binaries/fleetlight-agent" enrol --token "$token" --config "$state/agent.toml" >/dev/null 2>>"$state/log/agent.log" ||
     stop_with "this machine's agent could not be enrolled: $(tail -n 1 "$state/log/agent.log")"
+}
+
+# Here it has the agent's account; as a service it has one of its own (systemd/README.md).
+start_executor() {
+  rm -f "$socket"
+  start executor "$binaries/fleetlight-agent" executor --config "$state/agent.toml"
+  executor=$started
+  local deadline=$((SECONDS + EXECUTOR_READY_SECONDS))
+  until [ -S "$socket" ]; do
+    kill -0 "$executor" 2>/dev/null || fail executor "$executor"
+    [ $SECONDS -lt $deadline ] || fail_late executor $EXECUTOR_READY_SECONDS
+    sleep 0.1
+  done
 }
 
 start_agent() {
@@ -188,11 +217,12 @@ tell_absent() {
 
 # Shows warnings as they come, until something ends or we are told to stop.
 watch() {
-  tail --quiet --pid=$$ -n 0 -F "$state/log/controller.log" "$state/log/agent.log" 2>/dev/null 9>&- \
+  tail --quiet --pid=$$ -n 0 -F "$state/log/controller.log" "$state/log/executor.log" "$state/log/agent.log" 2>/dev/null 9>&- \
     > >(exec grep --line-buffered -E '^[^ ]+ +(WARN|ERROR) ' 9>&-) &
   warnings=$!
-  wait -n "$controller" "$agent" || true
+  wait -n "$controller" "$executor" "$agent" || true
   kill -0 "$controller" 2>/dev/null || fail controller "$controller"
+  kill -0 "$executor" 2>/dev/null || fail executor "$executor"
   fail agent "$agent"
 }
 
@@ -206,8 +236,8 @@ fail() {
 }
 
 fail_late() {
-  warn "the controller is not ready after $READY_SECONDS s; the end of $state/log/controller.log:"
-  tail -n 15 "$state/log/controller.log" | sed 's/^/  /' >&2
+  warn "the $1 is not ready after $2 s; the end of $state/log/$1.log:"
+  tail -n 15 "$state/log/$1.log" | sed 's/^/  /' >&2
   finish 1
 }
 
@@ -216,7 +246,7 @@ stop_with() {
   finish 1
 }
 
-# Stops the agent, then the controller with its Postgres, and ends.
+# Stops the agent, then its executor, then the controller with its Postgres, and ends.
 finish() {
   trap '' INT TERM HUP
   say ""
@@ -224,6 +254,7 @@ finish() {
   # What programs say on their way out is in their logs.
   stop "display of warnings" "$warnings" 1
   stop agent "$agent" $AGENT_STOP_SECONDS
+  stop executor "$executor" $EXECUTOR_STOP_SECONDS
   stop controller "$controller" $CONTROLLER_STOP_SECONDS
   exit "$1"
 }

@@ -175,16 +175,18 @@ test("starting again, with another port for agents, keeps the data; make down st
   assert.deepEqual(processes(), []);
 });
 
-test("when the agent ends, it says so, stops the rest and fails", async () => {
-  const { process: child, text } = await up();
-  const exit = new Promise((resolve) => child.on("exit", resolve));
-  const agents = () => processes(`${state}/agent.toml`);
-  await eventually("the agent's process", ONLINE_MS, () => agents().length > 0);
-  for (const pid of agents()) process.kill(Number(pid), "SIGKILL");
-  assert.equal(await within(exit, STOP_MS, text), 1);
-  assert.match(text(), /the agent ended with exit code 137/);
-  assert.deepEqual(processes(), []);
-});
+for (const [name, verb] of [["agent", "run"], ["executor", "executor"]]) {
+  test(`when the ${name} ends, it says so, stops the rest and fails`, async () => {
+    const { process: child, text } = await up();
+    const exit = new Promise((resolve) => child.on("exit", resolve));
+    const found = () => processes(`fleetlight-agent\0${verb}\0--config\0${state}/agent.toml`);
+    await eventually(`the ${name}'s process`, ONLINE_MS, () => found().length > 0);
+    for (const pid of found()) process.kill(Number(pid), "SIGKILL");
+    assert.equal(await within(exit, STOP_MS, text), 1);
+    assert.match(text(), new RegExp(`the ${name} ended with exit code 137`));
+    assert.deepEqual(processes(), []);
+  });
+}
 
 test("killed outright, it leaves no process behind", async () => {
   const { process: child } = await up();

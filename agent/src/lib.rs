@@ -8,7 +8,9 @@
 pub mod batcher;
 pub mod collectors;
 pub mod config;
+pub mod disk_check;
 pub mod docker;
+pub mod emergency_stop;
 pub mod executor;
 pub mod failure;
 pub mod identity;
@@ -27,4 +29,4 @@ mod trouble;
 pub mod workers;
 
 pub use failure::Failure;
-pub use run::{enrol, execute, run};
+pub use run::{disk_check, emergency_stop, enrol, execute, run};

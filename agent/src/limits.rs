@@ -204,6 +204,11 @@ pub const PROBE_STACK_BYTES: usize = 64 * 1024;
 
 /// Questions in a row that the mount worker may leave unanswered before it is started anew.
 pub const MOUNT_WORKER_LATE: u32 = 3;
+
+/// How long `disk-check` waits for a file system before it says that it does not answer, and how often it looks.
+pub const DISK_CHECK_WAIT: Duration = Duration::from_secs(5);
+pub const DISK_CHECK_LOOK: Duration = Duration::from_millis(50);
+
 // The session with the controller.
 
 /// A QUIC handshake: first packets go out after 0, 0.45 and 1.35 s. Beyond it the dial has failed.
@@ -480,8 +485,12 @@ pub const EXECUTOR_CONNECTIONS: usize = 128;
 /// Whoever connects to the executor asks within this time or is hung up on.
 pub const EXECUTOR_REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The executor takes a question within this time or counts as away.
-pub const EXECUTOR_CALL: Duration = Duration::from_secs(5);
+/// The executor takes a question within this time, and has this much longer than Docker for an answer; beyond it the
+/// executor itself counts as hung. With [`DOCKER_PING`] that is named within 12 s.
+pub const EXECUTOR_CALL: Duration = Duration::from_secs(2);
+
+/// Between two words in the log on accounts that the executor refuses: one that tries in a loop fills no journal.
+pub const EXECUTOR_REFUSALS_SAID_EVERY: Duration = Duration::from_secs(60);
 
 // Commands.
 
@@ -552,3 +561,25 @@ pub const RESULTS_PENDING: usize = 1_024;
 /// First and longest pause before the executor is asked for results again. The socket is local, and nobody waits for it
 /// but this host, so the pause carries no jitter.
 pub const RESULTS_BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+// The emergency stop.
+
+/// What a container has to end by itself: a drowning host has no more time.
+pub const EMERGENCY_GRACE: Duration = Duration::from_secs(3);
+
+/// What Docker takes beyond that on a busy host; then it is told to kill, once.
+pub const HALT_SLACK: Duration = Duration::from_secs(15);
+
+/// Containers that Docker stops at a time; further ones wait for a place.
+pub const EMERGENCY_AT_ONCE: usize = 64;
+
+/// Times that Docker is asked what runs, each for [`DOCKER_CALL`]: on a drowning host it is slow.
+pub const EMERGENCY_LISTS: usize = 4;
+
+/// Containers that the result names; of more it says how many. Each is named as a step.
+pub const EMERGENCY_NAMES: usize = 100;
+
+/// The executor says within this time that it has taken an emergency stop by hand, and then something at least this
+/// often: a container that Docker neither stops nor kills is given up by then. Beyond it, who asked does it himself.
+pub const EMERGENCY_TAKEN_WITHIN: Duration = Duration::from_secs(25);
+pub const EMERGENCY_SILENCE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use fleetlight_agent::config::AgentConfig;
+use fleetlight_agent::disk_check::Wish;
 use fleetlight_agent::{Failure, workers};
 use fleetlight_protocol::join_token::JoinToken;
 use std::io::IsTerminal;
@@ -28,6 +29,27 @@ enum Verb {
         /// The join token that the controller printed.
         #[arg(long)]
         token: JoinToken,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Stop at once all containers that this host's policy declares under a name, also while the controller is away.
+    EmergencyStop {
+        /// The name; without it the only one that is declared.
+        #[arg(long)]
+        pattern: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Say how full file systems are, for scripts: before a build or a backup.
+    DiskCheck {
+        /// Exit with code 1 if one is full, or does not say; without it that is only said.
+        #[arg(long)]
+        block: bool,
+        /// Full from here on, in percent of bytes or of inodes.
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+        limit: u8,
+        /// What holds these paths; without any, all mounts that can be written.
+        paths: Vec<PathBuf>,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -63,7 +85,24 @@ fn main() -> ExitCode {
         Verb::Run(file) => conclude(run(file.config.as_deref())),
         Verb::Executor(file) => conclude(execute(file.config.as_deref())),
         Verb::Enrol { token, config } => conclude(enrol(&token, config.config.as_deref())),
+        Verb::DiskCheck { block, limit, paths, config } => {
+            let checked = load(config.config.as_deref())
+                .and_then(|config| fleetlight_agent::disk_check(&config, &Wish { paths, limit }));
+            judge(checked.map(|good| good || !block))
+        }
+        Verb::EmergencyStop { pattern, config } => {
+            judge(load(config.config.as_deref()).and_then(|config| fleetlight_agent::emergency_stop(config, pattern)))
+        }
         Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
+    }
+}
+
+/// What a script asks: code 0 or 1.
+fn judge(good: Result<bool, Failure>) -> ExitCode {
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => conclude(Err(failure)),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::batcher;
 use crate::collectors::names::ContainerNames;
 use crate::collectors::{self, Outbox, Reading};
 use crate::config::AgentConfig;
+use crate::disk_check::{self, Wish};
 use crate::executor::{self, Executor};
 use crate::failure::Failure;
 use crate::identity::{self, Identity};
@@ -16,6 +17,7 @@ use crate::tick::wall_ms;
 use crate::transport::clock::Clock;
 use crate::transport::{self, About, Link};
 use crate::trouble;
+use crate::workers::Worker;
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::join_token::JoinToken;
 use fleetlight_protocol::samples::EntityKind;
@@ -60,7 +62,10 @@ pub fn enrol(token: &JoinToken, config: &AgentConfig) -> Result<(), Failure> {
     block_on(async {
         let enrolled = transport::enrol::enrol(token, &config.state_dir, host, Arc::new(wall_ms)).await;
         let identity = enrolled.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        println!("enrolled as {}; start the agent: fleetlight-agent run", identity.host_name);
+        println!(
+            "enrolled as {}; start the agent: fleetlight-agent run, and beside it, for containers: fleetlight-agent executor",
+            identity.host_name
+        );
         Ok(())
     })
 }
@@ -73,12 +78,28 @@ pub fn execute(config: AgentConfig) -> Result<(), Failure> {
     block_on(async move {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
-        let listener = executor::server::listen(&config.executor_socket).map_err(Failure::Config)?;
+        let listening = executor::listen(&config.executor_socket).await.map_err(Failure::Config)?;
         let peers = executor::Peers::new(&config.agent_user);
         tracing::info!(socket = %config.executor_socket.display(), "executor ready");
-        executor::server::serve(listener, Arc::new(Executor::new(config)), peers, stop).await;
+        executor::server::serve(listening, Arc::new(Executor::new(config)), peers, stop).await;
         Ok(())
     })
+}
+
+/// Stops all containers that the policy declares under a name; gives whether they are stopped.
+///
+/// # Errors
+/// [`Failure`] if the policy has no such name, or Docker does not answer.
+pub fn emergency_stop(config: AgentConfig, pattern: Option<String>) -> Result<bool, Failure> {
+    block_on(crate::emergency_stop::run(config, pattern))
+}
+
+/// Says how full file systems are; gives whether all have room.
+///
+/// # Errors
+/// [`Failure`] if they cannot be listed or asked.
+pub fn disk_check(config: &AgentConfig, wish: &Wish) -> Result<bool, Failure> {
+    block_on(disk_check::run(config, wish, Worker::of_this_program(&["mount-worker"]).quiet()))
 }
 
 /// A line of `/proc/sys/kernel`.

@@ -3,6 +3,7 @@
 //! - [`system`]: a real controller and real agents as processes, in a folder of their own.
 //! - [`client`]: the API as a browser uses it: cookie, JSON, server-sent events.
 //! - [`docker`]: a Docker daemon and an image, without a registry.
+//! - [`executor`]: an executor in the test's own process.
 //! - [`fake_docker`]: a daemon that says what a test tells it to, or nothing.
 //! - [`netns`]: hosts with addresses of their own, as network namespaces.
 //! - [`relay`]: a UDP relay that counts and cuts.
@@ -16,6 +17,7 @@
 pub mod account;
 pub mod client;
 pub mod docker;
+pub mod executor;
 pub mod fake_docker;
 pub mod figures;
 pub mod measure;

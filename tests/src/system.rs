@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -132,6 +133,14 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is not built: run `cargo build --workspace` first"))
 }
 
+/// Runs what is added to it as this account and group, without further groups. Needs root.
+#[must_use]
+pub fn as_account(number: u32) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={number}")).arg(format!("--regid={number}")).args(["--clear-groups", "--"]);
+    command
+}
+
 /// A port that was free a moment ago, for UDP and TCP.
 fn free_port(address: std::net::IpAddr) -> Result<u16> {
     for _ in 0..50 {
@@ -250,17 +259,41 @@ impl System {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// Enrols and starts an agent called `name`.
+    /// Enrols and starts an agent called `name`, and its executor, unless its configuration names another one.
     ///
     /// # Errors
     /// If enrolment fails; with what it printed.
     pub fn agent(&self, name: &str, options: &AgentOptions) -> Result<Agent> {
         let token = self.join_token(name)?;
+        // Paths of sockets are short.
+        let executor = self.dir.join(format!("{name}-executor"));
         let mut config = format!("state_dir = {:?}\n", self.dir.join(name));
+        let has_own = options.config.contains("executor_socket");
+        if !has_own {
+            for (key, file) in
+                [("executor_socket", "socket"), ("executor_state_dir", "state"), ("policy_file", "policy.toml")]
+            {
+                let _ = writeln!(config, "{key} = {:?}", executor.join(file));
+            }
+        }
+        if let Some(socket) = &options.docker {
+            let _ = writeln!(config, "docker_socket = {socket:?}");
+        }
         let _ = writeln!(config, "{}", options.config);
         let file = self.dir.join(format!("{name}.toml"));
         fs::write(&file, config)?;
-        let agent = Agent { file, log: self.dir.join(format!("{name}.log")), options: options.clone(), process: None };
+        if let Some(account) = options.account {
+            fs::create_dir(self.dir.join(name))?;
+            std::os::unix::fs::chown(self.dir.join(name), Some(account), Some(account))?;
+        }
+        let log = self.dir.join(format!("{name}.log"));
+        let agent = Agent {
+            file,
+            log,
+            options: options.clone(),
+            process: None,
+            executor: Executor { folder: executor, process: None },
+        };
         let output = agent.command("enrol")?.args(["--token", &token]).output()?;
         ensure!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
         if let Some(endpoint) = options.session_endpoint {
@@ -270,6 +303,9 @@ impl System {
             fs::write(&file, identity.to_string())?;
         }
         let mut agent = agent;
+        if !has_own {
+            agent.start_executor(&[])?;
+        }
         agent.start()?;
         Ok(agent)
     }
@@ -295,32 +331,49 @@ impl Drop for System {
 pub struct AgentOptions {
     /// Lines of its configuration.
     pub config: String,
-    /// Network namespace to run in.
+    /// The Docker socket that its executor opens; the machine's own if not set.
+    pub docker: Option<PathBuf>,
+    /// Number of the account and group that it runs as, without further groups; the test's own if not set.
+    pub account: Option<u32>,
+    /// Network namespace to run in; the executor has no network to speak of.
     pub netns: Option<String>,
     pub env: Vec<(String, String)>,
     /// Where it finds the controller's sessions, when not where the controller says: a relay.
     pub session_endpoint: Option<SocketAddr>,
 }
 
-/// An enrolled agent.
+/// An enrolled agent, and the executor beside it.
 #[derive(Debug)]
 pub struct Agent {
     file: PathBuf,
     log: PathBuf,
     options: AgentOptions,
     process: Option<Process>,
+    executor: Executor,
+}
+
+#[derive(Debug)]
+struct Executor {
+    /// Of its socket, its state and its policy.
+    folder: PathBuf,
+    process: Option<Process>,
 }
 
 impl Agent {
     fn command(&self, verb: &str) -> Result<Command> {
         let program = binary("fleetlight-agent")?;
-        let mut command = match &self.options.netns {
-            Some(namespace) => {
+        let mut command = match (&self.options.netns, self.options.account) {
+            (Some(namespace), _) => {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", namespace]).arg(program);
                 command
             }
-            None => Command::new(program),
+            (None, Some(account)) => {
+                let mut command = as_account(account);
+                command.arg(program);
+                command
+            }
+            (None, None) => Command::new(program),
         };
         command.arg(verb).arg("--config").arg(&self.file).envs(self.options.env.clone());
         Ok(command)
@@ -345,12 +398,44 @@ impl Agent {
         Ok(())
     }
 
+    /// Starts its executor (again), with this in its environment, and waits until it listens.
+    ///
+    /// # Errors
+    /// If it does not; with its log.
+    pub fn start_executor(&mut self, env: &[(String, String)]) -> Result<()> {
+        fs::create_dir_all(&self.executor.folder)?;
+        let mut command = Command::new(binary("fleetlight-agent")?);
+        command.arg("executor").arg("--config").arg(&self.file).envs(env.iter().cloned());
+        let mut process = Process::start(&mut command, &self.executor.folder.join("log"))?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while UnixStream::connect(self.executor_folder().join("socket")).is_err() {
+            ensure!(Instant::now() < deadline && !process.ended(), "the executor does not listen:\n{}", process.log());
+            pause();
+        }
+        self.executor.process = Some(process);
+        Ok(())
+    }
+
     /// Its main process.
     ///
     /// # Errors
     /// If it does not run.
     pub fn process(&mut self) -> Result<&mut Process> {
         self.process.as_mut().context("the agent does not run")
+    }
+
+    /// Its executor.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn executor(&mut self) -> Result<&mut Process> {
+        self.executor.process.as_mut().context("the executor does not run")
+    }
+
+    /// Where the executor's `socket`, `state`, `policy.toml` and `log` lie.
+    #[must_use]
+    pub fn executor_folder(&self) -> &Path {
+        &self.executor.folder
     }
 
     /// What it has logged.
@@ -363,8 +448,9 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         drop(self.process.take());
+        let executor = self.executor.process.take().map(|process| process.log());
         if std::thread::panicking() {
-            eprintln!("agent's log:\n{}", self.log());
+            eprintln!("agent's log:\n{}\nexecutor's log:\n{}", self.log(), executor.unwrap_or_default());
         }
     }
 }

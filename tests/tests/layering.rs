@@ -45,6 +45,7 @@ fn nothing_reaches_back_up() {
         ("agent", "collectors", &["crate::transport", "crate::spool", "crate::batcher"]),
         ("agent", "workers", &["crate::transport", "crate::spool", "crate::batcher", "tokio::net"]),
         ("agent", "transport", &["crate::collectors", "crate::docker", "crate::workers"]),
+        ("agent", "executor", &["crate::transport", "crate::spool", "crate::batcher", "crate::collectors"]),
         ("agent", "spool", &["crate::transport", "crate::collectors"]),
         (
             "controller",
@@ -78,6 +79,60 @@ fn sides_meet_only_in_the_protocol_and_in_tests() {
             assert!(!named, "{name} depends on {other}");
         }
     }
+}
+
+/// A file without its comments.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("a source file");
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|char: char| !char.is_alphanumeric() && char != '_').filter(|word| !word.is_empty())
+}
+
+/// Files of the agent outside of these modules.
+fn agent_without(modules: &[&str]) -> Vec<PathBuf> {
+    let own = |path: &PathBuf| {
+        let inside = path.strip_prefix(root().join("agent/src")).expect("of the agent");
+        let first = inside.components().next().expect("a file").as_os_str().to_string_lossy().into_owned();
+        modules.contains(&first.trim_end_matches(".rs"))
+    };
+    sources(&root().join("agent/src")).into_iter().filter(|path| !own(path)).collect()
+}
+
+#[test]
+fn only_the_executor_opens_dockers_socket() {
+    let opens = |file: &PathBuf| {
+        let code = code(file);
+        let imports = |statement: &str| {
+            let import = statement.trim_start().trim_start_matches("pub ");
+            import.starts_with("use ") && words(import).any(|word| word == "Docker")
+        };
+        code.split(';').any(imports) || code.contains("docker::Docker::") || code.contains("docker_socket")
+    };
+    // The configuration is one for both processes; only its reader may know the key.
+    let files = agent_without(&["docker", "executor", "config", "config_tests"]);
+    let found: Vec<_> = files.into_iter().filter(opens).collect();
+    assert!(found.is_empty(), "Docker's socket is the executor's: {found:?}");
+}
+
+#[test]
+fn the_network_facing_parts_ask_the_executor_by_its_client() {
+    let allowed = ["Client", "Request"];
+    let mut found = Vec::new();
+    for file in ["collectors", "transport"].iter().flat_map(|module| sources(&root().join("agent/src").join(module))) {
+        let code = code(&file);
+        for path in code.split("executor::").skip(1) {
+            let end =
+                if path.starts_with('{') { path.find('}') } else { path.find(|char: char| !char.is_alphanumeric()) };
+            let names: Vec<&str> = words(&path[..end.unwrap_or(path.len())]).collect();
+            found.extend(names.iter().map(|name| (file.clone(), (*name).to_owned())));
+        }
+    }
+    assert!(!found.is_empty(), "nobody asks the executor: this rule checks nothing");
+    found.retain(|(_, name)| !allowed.contains(&name.as_str()));
+    assert!(found.is_empty(), "the executor is asked by its client alone: {found:?}");
 }
 
 #[test]

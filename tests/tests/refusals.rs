@@ -149,17 +149,17 @@ struct Running(Child);
 impl Running {
     /// Starts one and waits until it uses its spool.
     fn start(config: &Path) -> Self {
-        let (running, mut lines) = Self::begin(config);
+        let (running, mut lines) = Self::begin("run", config);
         assert!(lines.any(|line| line.contains(SPOOL_READ)), "it ends before it uses its spool");
         // Whoever closes the pipe would end it at its next word.
         std::thread::spawn(move || lines.for_each(drop));
         running
     }
 
-    /// Starts one; also what it says.
-    fn begin(config: &Path) -> (Self, impl Iterator<Item = String> + Send + use<>) {
+    /// Starts one, or its executor; also what it says.
+    fn begin(verb: &str, config: &Path) -> (Self, impl Iterator<Item = String> + Send + use<>) {
         let mut agent = Command::new(binary("fleetlight-agent").expect("built"));
-        let mut agent = agent.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut agent = agent.args([verb, "--config"]).arg(config).stderr(Stdio::piped()).spawn().expect("starts");
         let said = agent.stderr.take().expect("is a pipe");
         (Self(agent), BufReader::new(said).lines().map_while(Result::ok))
     }
@@ -190,7 +190,7 @@ fn an_agent_waits_for_the_spool_of_one_that_is_about_to_go() {
     let case = Case::new("waits");
     enrolled(&case);
     let first = Running::start(&case.dir.join("first.toml"));
-    let (_second, mut lines) = Running::begin(&case.dir.join("first.toml"));
+    let (_second, mut lines) = Running::begin("run", &case.dir.join("first.toml"));
     assert!(lines.any(|line| line.contains("another agent uses")), "it uses what another one uses");
     drop(first);
     assert!(lines.any(|line| line.contains(SPOOL_READ)), "it has given up");
@@ -210,6 +210,27 @@ fn a_second_agent_on_the_same_spool_is_refused_until_the_first_is_gone() {
     // By SIGKILL: the lock needs nobody to take it back.
     drop(first);
     drop(Running::start(&case.dir.join("first.toml")));
+}
+
+#[test]
+fn a_second_executor_is_refused_until_the_first_is_gone() {
+    let case = Case::new("executor");
+    let socket = case.dir.join("executor").join("socket");
+    let config = format!("executor_socket = {socket:?}\nexecutor_state_dir = {:?}\n", case.dir.join("state"));
+    fs::write(case.dir.join("first.toml"), &config).expect("temporary file");
+    let ready = |line: String| line.contains("executor ready");
+    let (first, mut lines) = Running::begin("executor", &case.dir.join("first.toml"));
+    assert!(lines.any(ready), "it does not listen");
+    let (code, message) = case.call("fleetlight-agent", &["executor"], &config);
+    assert_eq!(code, Some(CONFIG), "{message}");
+    for part in [&*format!("process {}", first.0.id()), &*socket.display().to_string(), "stop that one"] {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+    // By SIGKILL: its socket stays behind.
+    drop(first);
+    assert!(socket.exists());
+    let (_second, mut lines) = Running::begin("executor", &case.dir.join("first.toml"));
+    assert!(lines.any(ready), "it does not take over");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{ContainerId, Docker, DockerError, ImageId, ImageName};
 use crate::limits;
 use bollard::errors::Error;
-use bollard::query_parameters::{CreateImageOptionsBuilder, KillContainerOptionsBuilder};
+use bollard::query_parameters::{CreateImageOptionsBuilder, KillContainerOptionsBuilder, StopContainerOptionsBuilder};
 use futures_util::{Stream, StreamExt};
 use std::borrow::Cow;
 use std::future::Future;
@@ -41,6 +41,21 @@ impl Docker {
     pub async fn restart(&self, id: &ContainerId, stop_seconds: Option<i64>) -> Result<(), DockerError> {
         let within = stop_within(stop_seconds) + limits::START_WITHIN;
         self.change("restart", within, self.patient().restart_container(id.as_str(), None)).await
+    }
+
+    /// Asks it to end and kills it after `grace`: Docker does both. Should Docker not be done soon after, it is told once
+    /// more to kill it.
+    ///
+    /// # Errors
+    /// As [`DockerError`] says, of that last try.
+    pub async fn halt(&self, id: &ContainerId, grace: Duration) -> Result<(), DockerError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let within = grace + limits::HALT_SLACK;
+        match self.change("stop", within, self.patient().stop_container(id.as_str(), Some(options))).await {
+            Ok(()) => Ok(()),
+            Err(_) => self.kill(id).await,
+        }
     }
 
     /// SIGKILL.

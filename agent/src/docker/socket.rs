@@ -26,14 +26,14 @@ pub async fn probe(socket: &Path) -> Result<(), DockerError> {
 fn denied(socket: &Path) -> String {
     let place = socket.display();
     let Ok(metadata) = std::fs::metadata(socket) else {
-        return format!("the agent may not enter the folder of {place}: give its user the right to");
+        return format!("the executor may not enter the folder of {place}: give its account the right to");
     };
     let gid = metadata.gid();
     let group = std::fs::read_to_string("/etc/group").ok().and_then(|groups| group_name(&groups, gid));
     let group = group.unwrap_or_else(|| format!("with id {gid}"));
     let mode = metadata.mode() & 0o777;
     format!(
-        "the agent may not open {place} (mode {mode:o}, group {group}): add its user to group {group}, whose members are as mighty as root, and restart the agent"
+        "the executor may not open {place} (mode {mode:o}, group {group}): run it as root, or add its account to group {group}, whose members are as mighty as root, and restart it"
     )
 }
 

@@ -37,7 +37,10 @@ impl Client {
         match dialled.await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(self.explain(&error)),
-            Err(_) => Err(format!("the executor at {} does not take questions: look at `journalctl -u fleetlight-executor`", self.socket.display())),
+            Err(_) => Err(format!(
+                "the executor at {} does not take questions: look at `journalctl -u fleetlight-executor`",
+                self.socket.display()
+            )),
         }
     }
 
@@ -45,12 +48,20 @@ impl Client {
         let place = self.socket.display();
         match error {
             WireError::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                format!("the executor does not run, nobody listens on {place}: systemctl start fleetlight-executor")
+                format!(
+                    "the executor does not run, nobody listens on {place}: systemctl start fleetlight-executor (by hand: fleetlight-agent executor); numbers of known containers go on"
+                )
             }
             WireError::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
                 format!("this account may not open {place}: give the agent's user the right to enter its folder")
             }
-            error => format!("the executor at {place} broke off: {error}; if it goes on, look at `journalctl -u fleetlight-executor`"),
+            // It closes without having read what this account asked.
+            WireError::Io(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                self.refused()
+            }
+            error => format!(
+                "the executor at {place} broke off: {error}; if it goes on, look at `journalctl -u fleetlight-executor`"
+            ),
         }
     }
 
@@ -64,13 +75,22 @@ impl Client {
             }
         };
         // The executor bounds the call itself; this is for one that hangs as a whole.
-        let within = DOCKER_CALL * 2 + EXECUTOR_CALL;
-        let silent = || DockerError::NoExecutor(format!("the executor at {} has not answered within {} s", self.socket.display(), within.as_secs()));
+        let within = DOCKER_CALL + EXECUTOR_CALL;
+        let silent = || {
+            DockerError::NoExecutor(format!(
+                "the executor at {} has not answered within {} s: look at `journalctl -u fleetlight-executor`; numbers of known containers go on",
+                self.socket.display(),
+                within.as_secs()
+            ))
+        };
         tokio::time::timeout(within, answered).await.map_err(|_| silent())?
     }
 
     pub(super) fn refused(&self) -> String {
-        format!("the executor at {} gave no answer: its log says why (journalctl -u fleetlight-executor); the setting agent_user names the account that may ask", self.socket.display())
+        format!(
+            "the executor at {} hung up without an answer: it ends, or does not know this account (its setting agent_user names the one that may ask); its log says which: journalctl -u fleetlight-executor",
+            self.socket.display()
+        )
     }
 
     /// Whether Docker answers.
@@ -105,7 +125,7 @@ impl Client {
         self.docker(Request::LastLines(id.clone())).await
     }
 
-    /// Events as [`crate::docker::Docker::events`] gives them, until the executor or Docker is gone.
+    /// Events as [`crate::docker::Docker::events`] gives them; the last one says why no more come.
     pub fn events(&self, since_ns: i64) -> impl Stream<Item = Result<DaemonEvent, DockerError>> + Send + use<> {
         enum At {
             Start(Client),
@@ -123,7 +143,7 @@ impl Client {
             };
             match wire::read(&mut stream).await {
                 Ok(Some(event)) => Some((event, At::Open(client, stream))),
-                Ok(None) => None,
+                Ok(None) => Some((Err(DockerError::NoExecutor(client.refused())), At::End)),
                 Err(error) => Some((Err(DockerError::NoExecutor(client.explain(&error))), At::End)),
             }
         })

@@ -5,11 +5,12 @@
 //!
 //! - [`commands`]: the life of a command. [`actions`]: what it does, one noun a file. [`policy`]: what this host does at all.
 //! - [`systemd`]: units and transient services over the bus. [`trusted_file`]: files that nobody else can have written.
-//! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`peer`]: who may ask.
+//! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`listen`]: taking the socket. [`peer`]: who may ask.
 
 pub mod actions;
 pub mod client;
 pub mod commands;
+mod listen;
 pub mod message;
 mod peer;
 pub mod policy;
@@ -19,6 +20,7 @@ pub mod trusted_file;
 pub mod wire;
 
 pub use client::Client;
+pub use listen::{Listening, listen};
 pub use message::Request;
 pub use peer::Peers;
 pub use server::Executor;

@@ -2,21 +2,23 @@
 
 use super::actions::runbook::Runbooks;
 use super::commands::{Commands, answer as commands};
+use super::listen::Listening;
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
 use crate::config::AgentConfig;
 use crate::docker::{DaemonEvent, Docker, DockerError};
-use crate::limits::{EXECUTOR_CONNECTIONS, EXECUTOR_REQUEST_WAIT};
+use crate::limits::{
+    DOCKER_CALL, DOCKER_QUESTIONS, EXECUTOR_CONNECTIONS, EXECUTOR_REFUSALS_SAID_EVERY, EXECUTOR_REQUEST_WAIT,
+};
 use futures_util::StreamExt;
 use serde::Serialize;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::AsyncReadExt;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,38 +27,22 @@ use tokio_util::task::TaskTracker;
 pub struct Executor {
     config: AgentConfig,
     docker: Mutex<Option<Docker>>,
+    /// For questions about single containers. Whoever asks counts his own, but one that he gave up may still be open here.
+    places: Semaphore,
     runbooks: Runbooks,
     commands: Commands,
 }
 
-/// Listens on `socket`, which an earlier start may have left behind.
-///
-/// # Errors
-/// In words: the folder is missing or not writable.
-pub fn listen(socket: &Path) -> Result<UnixListener, String> {
-    let place = socket.display();
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(format!("executor_socket: {place} cannot be made anew: {error}"));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket).map_err(|error| format!("executor_socket: {place}: {error}"))?;
-    // Whoever may connect is told by the kernel who he is: the mode lets the agent's account through.
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))
-        .map_err(|error| format!("executor_socket: {place}: {error}"))?;
-    Ok(listener)
-}
-
 /// Answers until `stop`.
-pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers, stop: CancellationToken) {
+pub async fn serve(listening: Listening, executor: Arc<Executor>, peers: Peers, stop: CancellationToken) {
     executor.commands().start(&executor, &stop).await;
     let room = Arc::new(Semaphore::new(EXECUTOR_CONNECTIONS));
     let tasks = TaskTracker::new();
+    let mut door = Door { peers, refused: None };
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = listening.socket.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the executor could not be accepted");
@@ -66,20 +52,8 @@ pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers
             },
             () = stop.cancelled() => break,
         };
-        match stream.peer_cred() {
-            Ok(peer) if peers.may_ask(peer.uid()) => {}
-            Ok(peer) => {
-                tracing::warn!(
-                    uid = peer.uid(),
-                    pid = peer.pid(),
-                    "refused: only the agent's account may ask the executor"
-                );
-                continue;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "refused: the kernel does not say who asks the executor");
-                continue;
-            }
+        if !door.lets_in(&stream) {
+            continue;
         }
         let (executor, stop) = (Arc::clone(&executor), stop.clone());
         tasks.spawn(async move {
@@ -92,6 +66,35 @@ pub async fn serve(listener: UnixListener, executor: Arc<Executor>, peers: Peers
     executor.commands().stop().await;
 }
 
+/// Lets in whom the configuration names; the others are named in the log, not each time.
+struct Door {
+    peers: Peers,
+    refused: Option<Instant>,
+}
+
+impl Door {
+    fn lets_in(&mut self, stream: &UnixStream) -> bool {
+        let peer = stream.peer_cred();
+        if let Ok(peer) = &peer
+            && self.peers.may_ask(peer.uid())
+        {
+            return true;
+        }
+        if self.refused.is_none_or(|at| at.elapsed() >= EXECUTOR_REFUSALS_SAID_EVERY) {
+            self.refused = Some(Instant::now());
+            match peer {
+                Ok(peer) => tracing::warn!(
+                    uid = peer.uid(),
+                    pid = peer.pid(),
+                    "refused: only the account that agent_user names, and the executor's own, may ask"
+                ),
+                Err(error) => tracing::warn!(%error, "refused: the kernel does not say who asks"),
+            }
+        }
+        false
+    }
+}
+
 async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
     let request = match tokio::time::timeout(EXECUTOR_REQUEST_WAIT, wire::read(&mut stream)).await {
         Ok(Ok(Some(request))) => request,
@@ -99,18 +102,20 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
         Ok(Err(error)) => return tracing::warn!(%error, "a question to the executor was not understood"),
     };
     let answered = match request {
-        Request::Ping => once(&mut stream, executor.ask(async |docker| docker.ping().await).await).await,
-        Request::List => once(&mut stream, executor.ask(async |docker| docker.list().await).await).await,
-        Request::Inspect(id) => once(&mut stream, executor.ask(async |docker| docker.inspect(&id).await).await).await,
+        Request::Ping => about_docker(&mut stream, executor, "ping", async |docker| docker.ping().await).await,
+        Request::List => about_docker(&mut stream, executor, "list", async |docker| docker.list().await).await,
+        Request::Inspect(id) => {
+            about_docker(&mut stream, executor, "inspect", async |docker| docker.inspect(&id).await).await
+        }
         Request::ImageBytes(id) => {
-            once(&mut stream, executor.ask(async |docker| docker.image_bytes(&id).await).await).await
+            about_docker(&mut stream, executor, "image", async |docker| docker.image_bytes(&id).await).await
         }
         Request::LastLines(id) => {
-            once(&mut stream, executor.ask(async |docker| docker.last_lines(&id).await).await).await
+            about_docker(&mut stream, executor, "logs", async |docker| docker.last_lines(&id).await).await
         }
         Request::Events { since_ns } => events(&mut stream, executor, since_ns).await,
         Request::Run { command, left_ms } => commands::run(&mut stream, executor, *command, left_ms).await,
-        Request::Cancel(id) => once(&mut stream, executor.commands().cancel(id)).await,
+        Request::Cancel(id) => wire::write(&mut stream, &executor.commands().cancel(id)).await,
         Request::Results => commands::results(&mut stream, executor).await,
         Request::Settle(ids) => commands::settle(&mut stream, executor, ids).await,
         Request::EmergencyStop { pattern } => commands::emergency_stop(&mut stream, executor, pattern).await,
@@ -121,8 +126,26 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
     }
 }
 
-async fn once<T: Serialize>(stream: &mut UnixStream, answer: T) -> Result<(), WireError> {
-    wire::write(stream, &answer).await
+/// A question with one answer, given up if whoever asked hangs up: Docker is spared what nobody waits for.
+async fn about_docker<T: Serialize>(
+    stream: &mut UnixStream,
+    executor: &Executor,
+    call: &'static str,
+    question: impl AsyncFnOnce(Docker) -> Result<T, DockerError>,
+) -> Result<(), WireError> {
+    let mut word = [0];
+    let answer = tokio::select! {
+        answer = executor.ask(call, question) => answer,
+        _ = stream.read(&mut word) => return Ok(()),
+    };
+    match wire::write(stream, &answer).await {
+        // One that no frame holds is trouble of this question alone.
+        Err(WireError::Frame(error)) => {
+            let broken = DockerError::Broken { call: call.into(), message: error.to_string() };
+            wire::write(stream, &Err::<(), _>(broken)).await
+        }
+        written => written,
+    }
 }
 
 impl Executor {
@@ -130,7 +153,7 @@ impl Executor {
     pub fn new(config: AgentConfig) -> Self {
         let runbooks = Runbooks::new(&config);
         let commands = Commands::new(config.executor_state_dir.clone());
-        Self { config, docker: Mutex::default(), runbooks, commands }
+        Self { config, docker: Mutex::default(), places: Semaphore::new(DOCKER_QUESTIONS), runbooks, commands }
     }
 
     #[must_use]
@@ -148,22 +171,51 @@ impl Executor {
         &self.commands
     }
 
-    /// The daemon, dialled anew after trouble.
+    /// The daemon; dialled anew after trouble.
     ///
     /// # Errors
     /// As [`Docker::connect`].
     pub async fn docker(&self) -> Result<Docker, DockerError> {
-        let mut known = self.docker.lock().await;
-        if known.is_none() {
-            *known = Some(Docker::connect(&self.config.docker_socket).await?);
+        let known = self.known().clone();
+        match known {
+            Some(docker) => Ok(docker),
+            None => self.dial().await,
         }
-        known.clone().ok_or_else(|| DockerError::NoSocket(self.config.docker_socket.clone()))
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(Docker) -> Result<T, DockerError>) -> Result<T, DockerError> {
-        let answer = question(self.docker().await?).await;
+    /// Those who dial at the same time each get an answer of their own: nobody waits for another one's time limit.
+    async fn dial(&self) -> Result<Docker, DockerError> {
+        let docker = Docker::connect(&self.config.docker_socket).await?;
+        *self.known() = Some(docker.clone());
+        Ok(docker)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Docker>> {
+        self.docker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks within [`DOCKER_CALL`], dialling included.
+    async fn ask<T>(
+        &self,
+        call: &'static str,
+        question: impl AsyncFnOnce(Docker) -> Result<T, DockerError>,
+    ) -> Result<T, DockerError> {
+        // Whether Docker answers at all is not asked behind others.
+        let of_many = !matches!(call, "ping" | "list");
+        let answer = async {
+            let _place = if of_many { self.places.acquire().await.ok() } else { None };
+            match question(self.docker().await?).await {
+                // A daemon that has stopped breaks off; dialling says whether it is gone, and how to start it.
+                Err(error @ DockerError::Broken { .. }) => self.dial().await.and(Err(error)),
+                answer => answer,
+            }
+        };
+        let answer = tokio::time::timeout(DOCKER_CALL, answer).await.unwrap_or_else(|_| {
+            let socket = self.config.docker_socket.clone();
+            Err(DockerError::Silent { socket, call: call.into(), within: DOCKER_CALL })
+        });
         if answer.as_ref().is_err_and(DockerError::ends_session) {
-            self.docker.lock().await.take();
+            self.known().take();
         }
         answer
     }
@@ -182,7 +234,12 @@ async fn events(stream: &mut UnixStream, executor: &Executor, since_ns: i64) -> 
         tokio::select! {
             event = events.next() => match event {
                 Some(event) => wire::write(&mut writer, &event).await?,
-                None => return Ok(()),
+                None => {
+                    executor.known().take();
+                    let message = "the stream ended: Docker stops or restarts".into();
+                    let ended = DockerError::Broken { call: "events".into(), message };
+                    return wire::write(&mut writer, &Err::<DaemonEvent, _>(ended)).await;
+                }
             },
             // It says nothing more: a byte or an end is a goodbye.
             _ = reader.read(&mut word) => return Ok(()),

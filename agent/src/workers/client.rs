@@ -36,6 +36,7 @@ pub struct Worker {
     leaving: Option<Child>,
     last_start: Option<Instant>,
     number: u64,
+    quiet: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,14 @@ impl Worker {
     #[must_use]
     pub fn new(program: PathBuf, args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Self { program, args, running: None, leaving: None, last_start: None, number: 0 }
+        Self { program, args, running: None, leaving: None, last_start: None, number: 0, quiet: false }
+    }
+
+    /// What it says on standard error goes nowhere: one that is stuck would keep that open, and with it a script that
+    /// reads it.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
     }
 
     /// Process id of the child, if one runs.
@@ -151,6 +159,7 @@ impl Worker {
             .args(&self.args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(if self.quiet { Stdio::null() } else { Stdio::inherit() })
             .kill_on_drop(true)
             .spawn()?;
         let missing = || std::io::Error::other("no pipe to the worker");

@@ -83,7 +83,9 @@ pub async fn create(
     };
     let token = token.to_string();
     // As the README adds a host: in the folder that the agent's binary was copied to.
-    let command = format!("sudo ./fleetlight-agent enrol --token {token} && sudo ./fleetlight-agent run");
+    let command = format!(
+        "sudo ./fleetlight-agent enrol --token {token} && sudo sh -c './fleetlight-agent executor & exec ./fleetlight-agent run'"
+    );
     let said = Said(json!({ "join_token": made.id, "host_name": host_name }));
     Ok((Extension(said), Json(NewToken { id: made.id, token, command, expires_ms: made.expires_ms })))
 }

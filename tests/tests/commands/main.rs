@@ -4,4 +4,6 @@
 
 mod closed;
 mod containers;
+mod emergency;
 mod life;
+mod two_processes;

@@ -8,6 +8,7 @@ use fleetlight_protocol::document::{Body, CollectorDocument, CollectorState, Con
 use fleetlight_protocol::event::{Event, Fact};
 use fleetlight_protocol::samples::{ContainerSample, EntityKind, Row, Sample};
 use fleetlight_tests::docker::Docker;
+use fleetlight_tests::executor::Beside;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// The collector at one tick a second, and all that it says.
+/// The collector at one tick a second, the executor that it asks, and all that it says.
 pub struct Collecting {
     readings: mpsc::Receiver<Reading>,
+    pub executor: Beside,
     stop: CancellationToken,
 }
 
@@ -31,7 +33,7 @@ impl Drop for Collecting {
 
 impl Collecting {
     /// Follows the daemon of this socket.
-    pub fn start(socket: &Path) -> Self {
+    pub async fn start(socket: &Path) -> Self {
         let (outbox, readings) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let config = AgentConfig {
@@ -39,11 +41,13 @@ impl Collecting {
             user_pattern: Some("-(user[0-9]+)$".into()),
             ..AgentConfig::default()
         };
+        let executor = Beside::start(config).await.expect("an executor");
+        let config = executor.config();
         let names = Arc::new(ContainerNames::default());
         let (collector, watching): (Containers, _) = containers::spawn(&config, outbox.clone(), names, stop.clone());
         tokio::spawn(watching);
         tokio::spawn(collectors::run(collector, SECOND, Duration::ZERO, outbox, stop.clone()));
-        Self { readings, stop }
+        Self { readings, executor, stop }
     }
 
     /// Waits until `find` finds something in what the collector says.

@@ -50,7 +50,7 @@ async fn death(agent: &mut Collecting) -> (bool, Severity) {
 }
 
 async fn following(docker: &FakeDocker) -> (Collecting, Frozen) {
-    let agent = Collecting::start(docker.socket());
+    let agent = Collecting::start(docker.socket()).await;
     docker.asked("/events", 0).await.expect("asked");
     (agent, Frozen::new())
 }
@@ -103,7 +103,7 @@ async fn a_burst_of_deaths_makes_docker_not_breathless_and_none_is_lost() {
     const DEATHS: usize = 300;
     let docker = FakeDocker::start().expect("a socket");
     docker.hold("/logs");
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     docker.asked("/events", 0).await.expect("asked");
     (0..DEATHS).for_each(|number| docker.event(&event("die", &format!("c{number}"), "1")));
     let mut told: BTreeMap<String, usize> = BTreeMap::new();

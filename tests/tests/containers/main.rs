@@ -4,6 +4,7 @@
 
 mod collecting;
 mod deaths;
+mod executor;
 mod strange;
 
 use collecting::{Collecting, SECOND, near, stats};
@@ -26,7 +27,7 @@ async fn containers_of_a_real_daemon() {
         }
     };
     docker.run("before", &["--network", "host"], "sleep 1000").expect("runs");
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     what_ran_before_shows_without_the_hosts_network(&docker, &mut agent).await;
     one_started_by_hand_shows_with_numbers_as_docker_stats_says(&docker, &mut agent).await;
     a_death_comes_with_exit_code_and_masked_lines(&docker, &mut agent).await;
@@ -34,6 +35,7 @@ async fn containers_of_a_real_daemon() {
     out_of_memory_is_named(&docker, &mut agent).await;
     stopping_is_no_crash_loop(&docker, &mut agent).await;
     one_that_exits_every_two_seconds_is_a_crash_loop(&docker, &mut agent).await;
+    an_executor_that_was_away_loses_no_death(&docker, &mut agent).await;
     a_daemon_that_hangs_costs_no_number(&docker, &mut agent).await;
 }
 
@@ -209,10 +211,27 @@ async fn one_that_exits_every_two_seconds_is_a_crash_loop(docker: &Docker, agent
 
 async fn a_loop_that_goes_on_is_named_at_the_agents_start(docker: &Docker, agent: &mut Collecting, id: &str) {
     agent.document(id, "third restart", 20 * SECOND, |body| body.restarts >= 3).await;
-    let mut second = Collecting::start(docker.socket());
+    let mut second = Collecting::start(docker.socket()).await;
     let first = second.document(id, "first document", 3 * SECOND, |_| true).await;
     let found = first.crash_loop.expect("named with the first document");
     assert_eq!((found.deaths, found.last_exit_code), (1, Some(5)), "as many as are known");
+}
+
+async fn an_executor_that_was_away_loses_no_death(docker: &Docker, agent: &mut Collecting) {
+    let before = docker.docker(&["inspect", "-f", "{{.Id}}", &docker.name("before")]).expect("inspects");
+    let id = docker.run("unseen", &[], "exec sleep 1000").expect("runs");
+    agent.document(&id, "document", 5 * SECOND, |body| body.state == ContainerState::Running).await;
+    agent.executor.end().await.expect("ends");
+    agent.collector(CollectorState::Failing, 5 * SECOND).await;
+    docker.docker(&["kill", &docker.name("unseen")]).expect("kills");
+    docker.docker(&["wait", &docker.name("unseen")]).expect("is dead");
+    for _ in 0..2 {
+        assert!(agent.tick().await.contains_key(&before), "numbers go on");
+    }
+    agent.executor.again().await.expect("starts");
+    let died = agent.event(&id, "death", 10 * SECOND, |fact| matches!(fact, Fact::ContainerDied { .. })).await;
+    assert!(matches!(died.fact, Fact::ContainerDied { exit_code: Some(137), .. }), "{:?}", died.fact);
+    docker.remove("unseen").expect("removes");
 }
 
 /// Lets a stopped daemon go on, whatever happens.
@@ -261,7 +280,7 @@ async fn a_socket_that_accepts_and_never_answers_is_stuck_and_ticks_go_on() {
     let listener = UnixListener::bind(&path).expect("binds");
     std::thread::spawn(move || listener.incoming().take(64).filter_map(Result::ok).collect::<Vec<_>>());
     let began = Instant::now();
-    let mut agent = Collecting::start(&path);
+    let mut agent = Collecting::start(&path).await;
     let stuck = agent.collector(CollectorState::Stuck, 10 * SECOND).await;
     assert!(stuck.reason.contains(&path.display().to_string()), "{}", stuck.reason);
     println!("stuck named after {:?}", began.elapsed());
@@ -276,7 +295,7 @@ async fn a_socket_that_accepts_and_never_answers_is_stuck_and_ticks_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_docker_the_collector_is_absent_and_says_why() {
     let path = socket_path();
-    let mut agent = Collecting::start(&path);
+    let mut agent = Collecting::start(&path).await;
     let absent = agent.collector(CollectorState::Absent, 5 * SECOND).await;
     assert_eq!(absent.reason, format!("Docker is not installed or its socket {} does not exist", path.display()));
 }

@@ -35,7 +35,7 @@ async fn a_state_that_nobody_knows_hides_no_container() {
     docker.answer(LIST, &format!("[{},{}]", listed("odd", "hibernating"), listed("plain", "running")));
     inspectable(&docker, "odd", "hibernating");
     inspectable(&docker, "plain", "running");
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     let mut states = std::collections::BTreeMap::new();
     let both = |reading: &Reading| {
         let Reading::Documents(documents) = reading else { return None };
@@ -56,7 +56,7 @@ async fn a_state_that_nobody_knows_hides_no_container() {
 async fn a_list_that_is_cut_is_told_and_events_go_on() {
     let docker = FakeDocker::start().expect("a socket");
     docker.answer(LIST, r#"[{"Id":"#);
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     let trouble = agent.collector(CollectorState::Failing, 10 * SECOND).await;
     assert!(trouble.reason.contains("list"), "{}", trouble.reason);
     docker.event(&event("start", "new"));
@@ -67,7 +67,7 @@ async fn a_list_that_is_cut_is_told_and_events_go_on() {
 #[tokio::test]
 async fn an_event_that_is_not_understood_is_not_asked_for_again() {
     let docker = FakeDocker::start().expect("a socket");
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     let asked = docker.asked(EVENTS, 0).await.expect("asked");
     docker.event(r#"{"Type":"hologram","Action":"shine"}"#);
     docker.asked(EVENTS, asked).await.expect("asked");
@@ -83,7 +83,7 @@ async fn an_answer_about_a_container_that_was_removed_meanwhile_brings_no_ghost(
         inspectable(&docker, id, "running");
     }
     docker.hold("/containers/ghost/json");
-    let mut agent = Collecting::start(docker.socket());
+    let mut agent = Collecting::start(docker.socket()).await;
     docker.asked("/containers/ghost/json", 0).await.expect("asked");
     docker.event(&event("destroy", "ghost"));
     // Events come in order: once this one is told, the removal is known.

@@ -11,6 +11,7 @@ use fleetlight_agent::config::AgentConfig;
 use fleetlight_agent::workers::Worker;
 use fleetlight_protocol::document::{Body, CollectorState};
 use fleetlight_protocol::samples::{CollectorSample, EntityKind, MountState, Row, Sample};
+use fleetlight_tests::executor::Beside;
 use fleetlight_tests::measure::{percentile, pss_bytes, tree};
 use fleetlight_tests::sim_agent::Folder;
 use fleetlight_tests::system::binary;
@@ -57,6 +58,7 @@ pub struct Agent {
     stop: CancellationToken,
     tasks: TaskTracker,
     _state: Folder,
+    _executor: Beside,
     late: BTreeMap<&'static str, Vec<f64>>,
     missed: BTreeMap<&'static str, f64>,
     /// Collectors and mounts that are stuck.
@@ -65,10 +67,14 @@ pub struct Agent {
 
 impl Agent {
     /// Starts the collectors. `config` names the sources.
-    pub fn start(config: AgentConfig, interval: Duration) -> Self {
+    ///
+    /// The executor shares thread and clock with them, and what it costs counts as theirs.
+    pub async fn start(config: AgentConfig, interval: Duration) -> Self {
         let state = Folder::new().expect("a folder");
         let config =
             AgentConfig { state_dir: state.path().to_owned(), interval_ms: interval.as_millis() as u32, ..config };
+        let executor = Beside::start(config).await.expect("an executor");
+        let config = executor.config();
         let (outbox, inbox) = mpsc::channel(64);
         let (stop, tasks, names) = (CancellationToken::new(), TaskTracker::new(), Arc::new(ContainerNames::default()));
         let program = binary("fleetlight-agent").expect("the agent is built");
@@ -85,7 +91,7 @@ impl Agent {
         tasks.spawn(run(containers, interval, phase, outbox, stop.clone()));
         tasks.spawn(watch);
         let (late, missed, stuck) = Default::default();
-        Self { inbox, stop, tasks, _state: state, late, missed, stuck }
+        Self { inbox, stop, tasks, _state: state, _executor: executor, late, missed, stuck }
     }
 
     fn hear(&mut self, reading: Reading) {
@@ -192,7 +198,7 @@ pub struct Fault<'a> {
 /// while the test runs: the collectors have 50 ms beyond that. On a machine that others use as well one round
 /// may be worse; a source that holds up the others makes every round so.
 pub async fn the_others_keep_time(config: AgentConfig, fault: Fault<'_>) {
-    let mut agent = Agent::start(config, INTERVAL);
+    let mut agent = Agent::start(config, INTERVAL).await;
     agent.until("twenty ticks", STUCK_WITHIN, |agent| agent.ticks(Host::NAME) >= 20).await;
     let threads = agent.threads().await;
     (fault.begin)();
@@ -228,7 +234,7 @@ async fn jitter(agent: &mut Agent, stuck: &str) -> (f64, f64) {
 
 /// Agent and workers grow by 2 MiB at most in an hour with the stuck source.
 pub async fn an_hour_costs_little(config: AgentConfig, fault: Fault<'_>) {
-    let mut agent = Agent::start(config, STEP);
+    let mut agent = Agent::start(config, STEP).await;
     agent.pass(60, Duration::ZERO).await;
     let before = agent.memory().await;
     (fault.begin)();

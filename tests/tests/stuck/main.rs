@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod agent;
+mod disk_check;
 mod docker;
 mod fuse;
 mod mount;

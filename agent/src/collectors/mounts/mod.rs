@@ -11,12 +11,18 @@ mod mountinfo;
 mod select;
 mod watch;
 
+pub use mountinfo::Mount;
+
+use super::procfile::{Buffer, ProcFile};
 use super::{Collector, Outbox, Unavailable};
 use crate::config::AgentConfig;
 use crate::tick::Tick;
 use crate::workers::Worker;
+use crate::workers::mounts::Target;
 use fleetlight_protocol::document::CollectorState;
 use fleetlight_protocol::samples::Row;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch as channel};
@@ -48,6 +54,24 @@ impl Mounts {
         let task = tokio::spawn(watch.run(look_now.clone(), publish, outbox));
         Self { look_now, latest, _watch: AbortOnDropHandle::new(task) }
     }
+}
+
+/// The mounts that are worth watching, as procfs has them now; no file system is touched.
+///
+/// # Errors
+/// In words, if procfs is not where it is said to be.
+pub fn watched(proc_root: &Path) -> Result<Vec<Mount>, String> {
+    let text = ProcFile::new(proc_root.join("self/mountinfo")).read(&mut Buffer::default()).map(mountinfo::parse);
+    Ok(select::select(
+        text.map_err(|error| format!("cannot list mounts: {error}; check proc_root in the configuration"))?,
+    ))
+}
+
+/// A mount as the worker is asked for it.
+#[must_use]
+pub fn target(mount: &Mount) -> Target {
+    let path = mount.mount_point.as_os_str().as_bytes().to_vec();
+    Target { id: mount.id, path, remote: select::is_remote(&mount.fs_type) }
 }
 
 /// The worker's answer must be in before the tick is given up, with some time to judge it.

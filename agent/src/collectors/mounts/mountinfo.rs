@@ -22,6 +22,14 @@ pub struct Mount {
     pub options: String,
 }
 
+impl Mount {
+    /// Whether files can be written there.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !self.options.split(',').any(|option| option == "ro")
+    }
+}
+
 /// The lines in the file's order; those that are no mounts are left out.
 pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n').filter_map(parse_line).collect()

@@ -3,16 +3,15 @@
 use super::changes::{Changes, Seen};
 use super::judge::{Patience, hung_in_ms, judge};
 use super::mountinfo::{self, Mount};
-use super::select::{is_remote, select};
+use super::select::select;
 use crate::collectors::procfile::{Buffer, ProcFile};
 use crate::collectors::{Outbox, Unavailable};
 use crate::config::AgentConfig;
 use crate::limits::{MOUNT_LOOK, MOUNT_WORKER_LATE};
-use crate::workers::mounts::{Answer, Question, Target};
+use crate::workers::mounts::{Answer, Question};
 use crate::workers::{Worker, WorkerError};
 use fleetlight_protocol::document::CollectorState;
 use fleetlight_protocol::samples::{Row, Sample};
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch as channel};
@@ -100,12 +99,7 @@ impl Watch {
         }
         self.listed = select(mountinfo::parse(text));
         self.raw = text.to_vec();
-        let target = |mount: &Mount| Target {
-            id: mount.id,
-            path: mount.mount_point.as_os_str().as_bytes().to_vec(),
-            remote: is_remote(&mount.fs_type),
-        };
-        self.question = Question { mounts: self.listed.iter().map(target).collect() };
+        self.question = Question { mounts: self.listed.iter().map(super::target).collect() };
         Ok(())
     }
 

@@ -176,6 +176,11 @@ impl Policy {
         Refused::new(format!("{} of {} denies {action} on {name}", rule.place, self.file.display()))
     }
 
+    /// Names under which emergency stops are declared.
+    pub fn emergency_stops(&self) -> impl Iterator<Item = &str> {
+        self.emergency_stop.keys().map(String::as_str)
+    }
+
     /// The emergency stop that is declared under this name.
     ///
     /// # Errors

@@ -81,7 +81,8 @@ pub async fn measure(
         ticks.insert(tick_ms as i64);
         latencies_ms.push(now.as_secs_f64() * 1e3 - tick_ms - phase_ms);
     }
-    let processes = tree(agent.process()?.pid());
+    let mut processes = tree(agent.process()?.pid());
+    processes.extend(tree(agent.executor()?.pid()));
     Ok(Cost {
         agent_cpu: accounts.agent.seconds()? - agent_before,
         docker_cpu: accounts.docker.seconds()? - docker_before,
@@ -128,7 +129,7 @@ impl Cost {
     /// Notes the share of a core, and the memory, under these names.
     pub fn note(&self, cpu: &str, memory: &str, figures: &mut Figures, peer: &Scraped) {
         let how = format!(
-            "{:.0} s, {} ticks of {} values that are present; all processes of the agent by a cgroup's account ({:.0} ms) and what Docker does more than in as long a window without an agent ({:.0} ms; {:.0} ms against {:.0}); {}; peer: scraped as often in the same window, by the same account, {} samples, none of containers",
+            "{:.0} s, {} ticks of {} values that are present; all processes of agent and executor by a cgroup's account ({:.0} ms) and what Docker does more than in as long a window without an agent ({:.0} ms; {:.0} ms against {:.0}); {}; peer: scraped as often in the same window, by the same account, {} samples, none of containers",
             self.seconds,
             self.ticks,
             self.values_per_tick(),
@@ -141,7 +142,10 @@ impl Cost {
         );
         let percent = (self.agent_cpu + self.induced()) / self.seconds * 100.0;
         figures.note(cpu, "percent of a core", percent, Some((EXPORTER, peer.cpu_percent)), &how);
-        let how = format!("PSS of all {} processes of the agent at the window's end; peer: likewise", self.processes);
+        let how = format!(
+            "PSS of all {} processes of agent and executor at the window's end; peer: likewise",
+            self.processes
+        );
         figures.note(memory, "bytes", self.pss_bytes as f64, Some((EXPORTER, peer.pss_bytes as f64)), &how);
     }
 

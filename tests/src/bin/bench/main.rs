@@ -4,6 +4,7 @@
 
 mod activity;
 mod cost;
+mod executor;
 mod latency;
 mod load;
 mod peer;
@@ -72,6 +73,8 @@ impl Bench {
         )?;
         cost.note("agent_cpu_percent", "agent_pss_bytes", figures, &scraped);
         cost.note_wire(figures, &scraped);
+        executor::at_rest(agent.executor()?.pid(), WINDOW, figures).await?;
+        executor::questions(&agent.executor_folder().join("socket"), self.docker.socket(), figures).await?;
         let deaths = latency::deaths(&self.docker, &mut stream, DEATHS).await?;
         let what = "containers that exit by themselves, one after the other: from Docker's FinishedAt to the event at a reader of server-sent events, which is what a page reads; drawing it is not in it; 25 busy containers beside";
         latency::note("death_to_browser", deaths, figures, what);
@@ -96,12 +99,13 @@ impl Bench {
 
     /// An agent that is warm, and the stream of its host.
     async fn agent(&self, interval: Duration) -> Result<(Agent, Stream)> {
-        let socket = self.docker.socket().display();
-        let config = format!("interval_ms = {}\ndocker_socket = \"{socket}\"", interval.as_millis());
+        let config = format!("interval_ms = {}", interval.as_millis());
+        let docker = Some(self.docker.socket().to_owned());
         let session_endpoint = Some(self.relay.address);
-        let mut agent =
-            self.system.agent("bench", &AgentOptions { config, session_endpoint, ..AgentOptions::default() })?;
+        let options = AgentOptions { config, docker, session_endpoint, ..AgentOptions::default() };
+        let mut agent = self.system.agent("bench", &options)?;
         self.accounts.agent.adopt(agent.process()?.pid())?;
+        self.accounts.agent.adopt(agent.executor()?.pid())?;
         tokio::time::sleep(WARM_UP).await;
         let stream = self.client.stream(Some(latency::host_id(&self.client).await?)).await?;
         Ok((agent, stream))

@@ -53,12 +53,13 @@ impl Host {
         let folder = system.dir().join(name).join("disk");
         fs::create_dir_all(&folder)?;
         let disk = (allowed == Allowed::NotOnDisk).then(|| SmallDisk::mount(&folder)).transpose()?;
-        let (spool, links, socket) = (folder.join("spool"), folder.join("links"), system.dir().join("no-docker.sock"));
-        let config = format!("interval_ms = 1000\ndocker_socket = {socket:?}\n[spool]\npath = {spool:?}");
+        let (spool, links, docker) =
+            (folder.join("spool"), folder.join("links"), Some(system.dir().join("no-docker.sock")));
+        let config = format!("interval_ms = 1000\n[spool]\npath = {spool:?}");
         let mut env = world.env(allowed == Allowed::RefusedForTime)?;
         env.push(("FLEETLIGHT_SPOOL_BOUNDS".into(), bounds(allowed).into()));
         let session_endpoint = Some(relay.address);
-        let options = AgentOptions { config, env: env.clone(), session_endpoint, ..AgentOptions::default() };
+        let options = AgentOptions { config, docker, env: env.clone(), session_endpoint, ..AgentOptions::default() };
         let agent = system.agent(name, &options)?;
         Ok(Self { name, allowed, agent, relay, taken: Taken::new(spool, links)?, env, disk })
     }
