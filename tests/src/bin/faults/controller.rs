@@ -61,8 +61,12 @@ impl<'a> Controller<'a> {
     fn live(&mut self, fate: Fate) -> Result<()> {
         self.system.env.retain(|(name, _)| name != points::ARMED);
         if let Fate::Point(point) = fate {
-            // Rows are flushed all the time; hours end, and commands come, seldom.
-            let passages = if point.starts_with("flush") { 8 } else { 3 };
+            // Rows are flushed all the time; hours end, and commands come, more seldom.
+            let passages = match point.split('.').next() {
+                Some("flush") => 8,
+                Some("pack") => 3,
+                _ => 2,
+            };
             self.system.env.push(points::arm(point, passages, &mut self.random));
             if point.starts_with("pack") {
                 self.world.end_the_hour()?;

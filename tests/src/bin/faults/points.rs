@@ -10,7 +10,7 @@ pub const CONTROLLER: &[&str] = &["flush.copy", "flush.commit", "flush.ack", "pa
 pub const RESULTS: &[&str] = &["spool.sync", "spool.synced", "result.spool", "result.settle"];
 pub const EXECUTOR: &[&str] = &["command.run", "command.finish", "command.finished", "command.settle"];
 pub const DISPATCH: &[&str] =
-    &["command.ask", "command.send", "command.handed", "command.close", "flush.commit", "flush.ack"];
+    &["command.ask", "command.send", "command.handed", "command.close", "bulk.step", "flush.commit", "flush.ack"];
 
 /// What arms one of them.
 pub const ARMED: &str = "FLEETLIGHT_KILL_POINT";

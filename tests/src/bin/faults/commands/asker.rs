@@ -21,6 +21,8 @@ pub enum Wish {
     Check,
     Restart(ContainerTarget),
     Runbook(&'static str),
+    /// The restart of all its containers with such a name, one after the other.
+    Bulk(String),
 }
 
 #[derive(Debug)]
@@ -45,9 +47,10 @@ impl<'a> Asker<'a> {
         while !self.world.is_over() {
             let before = self.count();
             let order = self.order();
-            let made = self.post(&format!("hosts/{}/commands", self.host), &order).await;
+            let made = self.post(&self.path(), &order).await;
             let id = made.ok().and_then(|view| view["id"].as_str().map(str::to_owned));
             if let Some(id) = &id
+                && self.kind() == "commands"
                 && self.random.one_in(6)
             {
                 sleep(self.random.ms(0, 1_500)).await;
@@ -59,6 +62,13 @@ impl<'a> Asker<'a> {
         }
     }
 
+    fn path(&self) -> String {
+        match self.wish {
+            Wish::Bulk(_) => "bulks".into(),
+            _ => format!("hosts/{}/commands", self.host),
+        }
+    }
+
     fn order(&mut self) -> Value {
         let action = match &self.wish {
             Wish::Check => json!("check"),
@@ -67,6 +77,10 @@ impl<'a> Asker<'a> {
                 json!({ "container": { "verb": "restart", "container": container, "stable_seconds": stable_seconds } })
             }
             Wish::Runbook(name) => json!({ "runbook": { "name": name, "parameters": {} } }),
+            Wish::Bulk(pattern) => {
+                return json!({ "verb": "restart", "selection": { "host_ids": [self.host], "pattern": pattern }, "batch_size": 1,
+                               "stop_on_failure": false, "stable_seconds": 0 });
+            }
         };
         let deadline_seconds = if self.random.one_in(5) { 1 } else { 60 };
         json!({ "action": action, "deadline_seconds": deadline_seconds })
@@ -85,11 +99,8 @@ impl<'a> Asker<'a> {
         while !self.world.is_over() {
             sleep(POLL).await;
             let is_closed = match id {
-                Some(id) => self.get(&format!("commands/{id}")).await.is_ok_and(|view| view["state"] == "finished"),
-                None => self
-                    .get(&format!("commands?open=true&host={}", self.host))
-                    .await
-                    .is_ok_and(|open| self.has_none(&open)),
+                Some(id) => self.get(&format!("{}/{id}", self.kind())).await.is_ok_and(|view| has_ended(&view)),
+                None => self.get(&self.open()).await.is_ok_and(|list| self.has_none(&list)),
             };
             if is_closed {
                 return;
@@ -97,25 +108,37 @@ impl<'a> Asker<'a> {
         }
     }
 
+    fn kind(&self) -> &'static str {
+        if matches!(self.wish, Wish::Bulk(_)) { "bulks" } else { "commands" }
+    }
+
+    /// Where everything of this kind that is open is listed.
+    fn open(&self) -> String {
+        if self.kind() == "bulks" { "bulks".into() } else { format!("commands?open=true&host={}", self.host) }
+    }
+
     fn has_none(&self, open: &Value) -> bool {
-        let subject = match &self.wish {
-            Wish::Check => "",
-            Wish::Restart(container) => &container.name,
-            Wish::Runbook(name) => name,
+        let is_ours = |view: &Value| match &self.wish {
+            Wish::Check => view["subject"] == "",
+            Wish::Restart(container) => view["subject"] == *container.name,
+            Wish::Runbook(name) => view["subject"] == *name,
+            Wish::Bulk(pattern) => view["selection"]["pattern"] == *pattern && view["state"] == "running",
         };
-        open.as_array().is_some_and(|open| open.iter().all(|view| view["subject"] != subject))
+        open.as_array().is_some_and(|open| !open.iter().any(is_ours))
     }
 
     /// Until nothing of a restart can come any more: a daemon that was asked goes on when the executor is gone.
     async fn until_still(&self, id: Option<&str>, before: usize) {
-        let Wish::Restart(_) = self.wish else { return };
+        if matches!(self.wish, Wish::Check | Wish::Runbook(_)) {
+            return;
+        }
         if let Some(id) = id
-            && self.get(&format!("commands/{id}")).await.is_ok_and(|view| is_still(&view))
+            && self.get(&format!("{}/{id}", self.kind())).await.is_ok_and(|view| is_still(&view))
         {
             return;
         }
         let until = Instant::now() + DAEMON_WITHIN;
-        while Instant::now() < until && self.count() == before {
+        while Instant::now() < until && (self.kind() == "bulks" || self.count() == before) {
             sleep(POLL).await;
         }
     }
@@ -127,7 +150,13 @@ impl<'a> Asker<'a> {
     }
 }
 
+fn has_ended(view: &Value) -> bool {
+    // A command, or a bulk.
+    !matches!(view["state"].as_str(), None | Some("queued" | "sent" | "running"))
+}
+
 /// Whether the daemon has ended what it was asked, if it was.
 fn is_still(view: &Value) -> bool {
-    matches!(view["outcome"].as_str(), Some("verified" | "refused" | "expired"))
+    let all_verified = view["total"].is_i64() && view["verified"] == view["total"];
+    all_verified || matches!(view["outcome"].as_str(), Some("verified" | "refused" | "expired"))
 }

@@ -36,6 +36,9 @@ pub struct Host {
     pub name: &'static str,
     pub agent: Agent,
     pub containers: Vec<ContainerTarget>,
+    /// Two that are restarted one after the other, and their pattern.
+    pub bulk: Vec<ContainerTarget>,
+    pattern: String,
     /// The container that the policy keeps from being restarted.
     pub denied: ContainerTarget,
     /// Where runbooks leave their lines.
@@ -70,7 +73,9 @@ impl Host {
             Ok(ContainerTarget { id, name: docker.name(&own), image: IMAGE.into() })
         };
         let containers = vec![container("one")?, container("two")?];
-        Ok(Self { name, agent, containers, denied: container("denied")?, lines })
+        let (bulk, pattern) =
+            (vec![container("bulk-1")?, container("bulk-2")?], docker.name(&format!("{name}-bulk-*")));
+        Ok(Self { name, agent, containers, bulk, pattern, denied: container("denied")?, lines })
     }
 
     /// What people ask of it, each again and again.
@@ -78,7 +83,7 @@ impl Host {
         let mut wishes: Vec<_> = self.containers.iter().cloned().map(Wish::Restart).collect();
         // Two ask for the same runbook, so that one of them may find it busy.
         wishes.extend([Wish::Runbook("quick"), Wish::Runbook("slow"), Wish::Runbook("slow")]);
-        wishes.extend([Wish::Restart(self.denied.clone()), Wish::Check]);
+        wishes.extend([Wish::Restart(self.denied.clone()), Wish::Check, Wish::Bulk(self.pattern.clone())]);
         wishes
     }
 
@@ -100,6 +105,7 @@ impl Host {
     fn live(&mut self, world: &World, fate: Fate, random: &mut Random) -> Result<()> {
         match fate {
             Fate::Point(who, point) => {
+                world.pass(random.ms(0, 2_000));
                 self.kill(world, who)?;
                 self.start(world, who, &[points::arm(point, 3, random)])?;
                 let until = Instant::now() + POINT_WITHIN;

@@ -95,6 +95,9 @@ async fn judged(
     hosts.iter_mut().try_for_each(|host| host.heal(world))?;
     let peace = Instant::now();
     let closed = |open: &serde_json::Value| open.as_array()?.is_empty().then_some(());
+    let ended =
+        |bulks: &serde_json::Value| bulks.as_array()?.iter().all(|bulk| bulk["state"] != "running").then_some(());
+    client.wait("bulks", CLOSED_WITHIN, ended).await.context("bulks go on in peace")?;
     client.wait("commands?open=true", CLOSED_WITHIN, closed).await.context("commands stay open in peace")?;
     let closed_after_ms = peace.elapsed().as_millis();
     let verdict = verdict::judge(&system.database_url()?, hosts, docker, starts).await?;
@@ -103,7 +106,7 @@ async fn judged(
 
 /// All that happens, at the same time.
 fn suffer(world: &World, system: &mut System, hosts: &mut [Host], mut askers: Vec<Asker<'_>>) -> Result<()> {
-    let others = [Fate::Kill, Fate::Kill, Fate::Backends, Fate::Postmaster];
+    let others = [Fate::Kill, Fate::Backends, Fate::Postmaster];
     let controller = Controller::new(world, system, Vec::new(), points::DISPATCH, &others);
     let runtime = tokio::runtime::Handle::current();
     std::thread::scope(|scope| {

@@ -38,6 +38,9 @@ struct Told {
     began_ms: Option<i64>,
     ended_ms: Option<i64>,
     late: bool,
+    /// It belongs to a bulk, as one of its items.
+    is_bulk: bool,
+    is_item: bool,
     /// Rows of the audit log, closings of them, and what the log says.
     rows: i64,
     closings: i64,
@@ -46,6 +49,7 @@ struct Told {
 
 const SELECT: &str = "select c.id, c.name, c.action, c.state, coalesce(c.outcome, '') as outcome,
     ms_of(c.asked_at) as asked_ms, c.began_ms, c.ended_ms, c.late,
+    c.bulk_id is not null as is_bulk, exists (select from bulk_items where command_id = c.id) as is_item,
     (select count(*) from audit where audit.command_id = c.id) as rows,
     (select count(*) from audit join audit_closings on audit_id = audit.id where audit.command_id = c.id) as closings,
     (select min(outcome) from audit_log where audit_log.command_id = c.id) as audited
@@ -57,6 +61,10 @@ pub async fn judge(url: &str, hosts: &[Host], docker: &Docker, starts: &Starts) 
     let rows = sqlx::query(SELECT).fetch_all(&mut connection).await?;
     let told: Vec<Told> = rows.iter().map(told).collect();
     let mut verdict = Verdict::default();
+    let open =
+        "select count(*) from audit_log where outcome = 'open' and (command_id is not null or bulk_id is not null)";
+    let open: i64 = sqlx::query_scalar(open).fetch_one(&mut connection).await?;
+    verdict.expect(open == 0, || format!("{open} acts are open in the audit log"));
     let mut done = verdict.of_runbooks(hosts, &told)?;
     done.extend(verdict.of_containers(hosts, &told, docker, &starts.read()?)?);
     for command in &told {
@@ -77,6 +85,8 @@ fn told(row: &sqlx::postgres::PgRow) -> Told {
         began_ms: row.get("began_ms"),
         ended_ms: row.get("ended_ms"),
         late: row.get("late"),
+        is_bulk: row.get("is_bulk"),
+        is_item: row.get("is_item"),
         rows: row.get("rows"),
         closings: row.get("closings"),
         audited: row.get("audited"),
@@ -110,7 +120,7 @@ impl Verdict {
         starts: &BTreeMap<String, Vec<i64>>,
     ) -> Result<Done> {
         let mut done = Done::new();
-        for target in hosts.iter().flat_map(|host| host.containers.iter().chain([&host.denied])) {
+        for target in hosts.iter().flat_map(|host| host.containers.iter().chain(&host.bulk).chain([&host.denied])) {
             // The first is its making.
             let starts = starts.get(&target.id).context("no start of a container was recorded")?;
             for at_ms in &starts[1..] {
@@ -129,7 +139,8 @@ impl Verdict {
     }
 
     fn look_at(&mut self, command: &Told, done: &[Option<i64>]) {
-        *self.outcomes.entry(format!("{} {}", command.name, command.outcome)).or_default() += 1;
+        let name = if command.is_bulk { "bulk's " } else { "" };
+        *self.outcomes.entry(format!("{name}{} {}", command.name, command.outcome)).or_default() += 1;
         self.effects += done.len() as u64;
         let times = done.len();
         self.expect(command.state == "finished", || format!("not closed: {command:?}"));
@@ -144,6 +155,7 @@ impl Verdict {
         self.expect(command.rows == 1 && command.audited.as_ref() == Some(&command.outcome), || {
             format!("the audit log differs: {command:?}")
         });
+        self.expect(command.is_bulk == command.is_item, || format!("begun twice for one item: {command:?}"));
         self.expect(command.closings == 1 + i64::from(command.late), || format!("closed more than once: {command:?}"));
     }
 
@@ -156,9 +168,13 @@ impl Verdict {
     /// Everything wrong, and what never happened though it should have.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.wrong.clone();
-        for needed in
-            ["container.restart verified", "runbook.run verified", "check verified", "container.restart refused"]
-        {
+        for needed in [
+            "container.restart verified",
+            "bulk's container.restart verified",
+            "runbook.run verified",
+            "check verified",
+            "container.restart refused",
+        ] {
             if !self.outcomes.contains_key(needed) {
                 faults.push(format!("no {needed}"));
             }
@@ -204,6 +220,8 @@ mod tests {
             began_ms: Some(10),
             ended_ms: Some(20),
             late: false,
+            is_bulk: false,
+            is_item: false,
             rows: 1,
             closings: 1,
             audited: Some(outcome.into()),
@@ -239,6 +257,7 @@ mod tests {
         assert!(wrong(&Told { audited: Some("open".into()), ..good() }, &[]));
         assert!(wrong(&Told { audited: Some("failed".into()), ..good() }, &[]));
         assert!(wrong(&Told { rows: 2, ..good() }, &[]) && wrong(&Told { closings: 2, ..good() }, &[]));
+        assert!(wrong(&Told { is_bulk: true, ..good() }, &[]), "no item of the bulk has it");
         assert!(!wrong(&Told { closings: 2, late: true, ..good() }, &[]), "what comes late is added");
     }
 }
