@@ -23,7 +23,7 @@ restore: ## Put a backup back, where there is no data; then start again (FROM=)
 test: ## Run every test: format, lints, units, whole system, page, dependencies
 	@scripts/test.sh
 
-test-faults: ## Kill everything, again and again, and count what is lost (SEED=, KILLS=40 or DURATION= in seconds)
+test-faults: ## Kill everything, again and again, and count what is lost (SEED=, KILLS=40 or DURATION= in seconds, FORM=samples or commands)
 	@scripts/faults.sh
 
 check: ## The quick part of the tests: format and lints

@@ -47,14 +47,9 @@ pub enum Action {
         stable_seconds: u32,
     },
     /// A runbook that the host declares.
-    Runbook {
-        name: String,
-        parameters: BTreeMap<String, String>,
-    },
+    Runbook { name: String, parameters: BTreeMap<String, String> },
     /// Stops at once what matches a pattern that the host's policy declares under this name.
-    EmergencyStop {
-        pattern: String,
-    },
+    EmergencyStop { pattern: String },
 }
 
 /// The container that the asker saw. The host refuses when it is another one by now.
@@ -107,14 +102,24 @@ pub enum CommandControl {
 #[serde(rename_all = "snake_case")]
 pub enum CommandReport {
     /// In the journal: it will not run twice.
-    Accepted { began_ms: i64 },
+    Accepted {
+        began_ms: i64,
+    },
     /// A step was reached, in words: "stopped", "started", "healthy".
-    Step { at_ms: i64, text: String },
+    Step {
+        at_ms: i64,
+        text: String,
+    },
     /// What it prints, as it comes; at most [`crate::limits::OUTPUT_CHUNK_BYTES`], masked.
-    Output { stream: OutputStream, text: String },
+    Output {
+        stream: OutputStream,
+        text: String,
+    },
     Finished(Box<CommandResult>),
     /// The executor cannot be reached: nothing is known and nothing is closed, the controller asks again.
-    Unavailable { message: String },
+    Unavailable {
+        message: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

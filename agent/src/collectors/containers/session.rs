@@ -83,8 +83,10 @@ impl<'a> Session<'a> {
     }
 
     async fn event(&mut self, event: Option<Result<DaemonEvent, DockerError>>) -> Result<(), End> {
-        let ended =
-            || DockerError::Broken { call: "events".into(), message: "the stream ended: Docker stops or restarts".into() };
+        let ended = || DockerError::Broken {
+            call: "events".into(),
+            message: "the stream ended: Docker stops or restarts".into(),
+        };
         let mut event = match event.ok_or_else(ended)? {
             Err(error @ DockerError::Misread { .. }) => {
                 // Asked for again it would end the next session too; the list tells what it meant.

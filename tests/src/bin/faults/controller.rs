@@ -18,7 +18,7 @@ const POINT_WITHIN: Duration = Duration::from_secs(12);
 
 /// How it ends, or what happens before it is killed.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+pub enum Fate {
     Point(&'static str),
     Kill,
     Backends,
@@ -33,18 +33,24 @@ pub struct Controller<'a> {
     system: &'a mut System,
     wires: Vec<Arc<Counters>>,
     random: Random,
+    fates: Vec<Fate>,
 }
 
 impl<'a> Controller<'a> {
-    pub fn new(world: &'a World, system: &'a mut System, wires: Vec<Arc<Counters>>) -> Self {
-        Self { world, system, wires, random: Random::new(world.seed, 0x63) }
+    pub fn new(
+        world: &'a World,
+        system: &'a mut System,
+        wires: Vec<Arc<Counters>>,
+        points: &[&'static str],
+        others: &[Fate],
+    ) -> Self {
+        let fates = points.iter().map(|point| Fate::Point(point)).chain(others.iter().copied()).collect();
+        Self { world, system, wires, random: Random::new(world.seed, 0x63), fates }
     }
 
     /// Lives and dies until the run is over; leaves it dead.
     pub fn suffer(mut self) -> Result<()> {
-        let mut fates: Vec<Fate> = points::CONTROLLER.iter().map(|point| Fate::Point(point)).collect();
-        fates.extend([Fate::Kill, Fate::Kill, Fate::Backends, Fate::Postmaster, Fate::Wires]);
-        let (mut fates, world) = (Rounds::new(&fates), self.world);
+        let (mut fates, world) = (Rounds::new(&self.fates), self.world);
         self.system.controller()?.kill()?;
         world.run("controller", || {
             let fate = fates.next(&mut self.random);
@@ -55,7 +61,12 @@ impl<'a> Controller<'a> {
     fn live(&mut self, fate: Fate) -> Result<()> {
         self.system.env.retain(|(name, _)| name != points::ARMED);
         if let Fate::Point(point) = fate {
-            let passages = if point.starts_with("pack") { 3 } else { 8 };
+            // Rows are flushed all the time; hours end, and commands come, more seldom.
+            let passages = match point.split('.').next() {
+                Some("flush") => 8,
+                Some("pack") => 3,
+                _ => 2,
+            };
             self.system.env.push(points::arm(point, passages, &mut self.random));
             if point.starts_with("pack") {
                 self.world.end_the_hour()?;

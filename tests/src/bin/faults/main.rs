@@ -1,10 +1,13 @@
 //! `make test-faults`: whether anything is lost or doubled while everything is killed.
 //!
+//! Two forms, `FORM=samples` and `FORM=commands` ([`commands`]); without, one after the other. Here is the first.
+//!
 //! `SEED=7 KILLS=40 faults`, or `DURATION=1500`: real agents, a real controller and its private Postgres. The
 //! controller, one agent, and processes of Postgres are killed at random moments and at named points; wires are cut;
 //! hours end and are packed. Meanwhile other hosts' disks are full, clocks wrong, and spools too small. Then all heals,
 //! and Postgres must hold what the agents took. The report goes to `target/faults/report.json`.
 
+mod commands;
 mod controller;
 mod hosts;
 mod points;
@@ -17,7 +20,7 @@ mod verdict;
 mod world;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use controller::Controller;
+use controller::{Controller, Fate};
 use fleetlight_tests::system::{Options, System};
 use hosts::Host;
 use report::Report;
@@ -25,7 +28,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use verdict::{Allowed, judge};
-use world::{Goal, World};
+use world::{Form, Goal, World};
 
 /// All of the short form.
 const KILLS: u64 = 40;
@@ -47,20 +50,23 @@ async fn main() -> Result<()> {
         (None, Some(seconds)) => Goal::Lasting(Duration::from_secs(seconds)),
         (kills, _) => Goal::Kills(kills.unwrap_or(KILLS)),
     };
-    println!("faults: {}", again(seed, goal));
-    let folder = std::env::temp_dir().join(format!("fl-faults-world-{}", std::process::id()));
-    let world = World::new(&folder, seed, goal)?;
-    let report = run(&world).await;
-    let _ = fs::remove_dir_all(&folder);
-    report?.conclude()
-}
-
-/// How to repeat a run.
-pub fn again(seed: u64, goal: Goal) -> String {
-    match goal {
-        Goal::Kills(kills) => format!("make test-faults SEED={seed} KILLS={kills}"),
-        Goal::Lasting(time) => format!("make test-faults SEED={seed} DURATION={}", time.as_secs()),
+    let asked = std::env::var("FORM").ok();
+    let forms = [Form::Samples, Form::Commands];
+    let forms: Vec<_> =
+        forms.into_iter().filter(|form| asked.as_deref().is_none_or(|name| name == form.name())).collect();
+    ensure!(!forms.is_empty(), "FORM is neither samples nor commands");
+    for form in forms {
+        let folder = std::env::temp_dir().join(format!("fl-faults-world-{}", std::process::id()));
+        let world = World::new(&folder, form, seed, goal)?;
+        println!("faults: {}", world.again());
+        let concluded = match form {
+            Form::Samples => run(&world).await.and_then(|report| report.conclude()),
+            Form::Commands => commands::run(&world).await,
+        };
+        let _ = fs::remove_dir_all(&folder);
+        concluded?;
     }
+    Ok(())
 }
 
 async fn run(world: &World) -> Result<Report> {
@@ -117,7 +123,8 @@ fn keep_logs(from: &Path) -> Result<()> {
 /// All that happens, at the same time.
 fn suffer(world: &World, system: &mut System, hosts: &mut [Host]) -> Result<()> {
     let wires = hosts.iter().filter(|host| host.allowed != Allowed::Evicted).map(Host::wire).collect();
-    let controller = Controller::new(world, system, wires);
+    let others = [Fate::Kill, Fate::Kill, Fate::Backends, Fate::Postmaster, Fate::Wires];
+    let controller = Controller::new(world, system, wires, points::CONTROLLER, &others);
     std::thread::scope(|scope| {
         let mut loops: Vec<_> = hosts.iter_mut().map(|host| scope.spawn(|| host.suffer(world))).collect();
         loops.push(scope.spawn(|| controller.suffer()));

@@ -6,6 +6,12 @@ pub const AGENT: &[&str] =
     &["spool.write", "spool.written", "spool.sync", "spool.synced", "segment.roll", "segment.unlink"];
 pub const CONTROLLER: &[&str] = &["flush.copy", "flush.commit", "flush.ack", "pack.insert", "pack.drop"];
 
+/// Of commands: the network-facing process, the executor, and the controller.
+pub const RESULTS: &[&str] = &["spool.sync", "spool.synced", "result.spool", "result.settle"];
+pub const EXECUTOR: &[&str] = &["command.run", "command.finish", "command.finished", "command.settle"];
+pub const DISPATCH: &[&str] =
+    &["command.ask", "command.send", "command.handed", "command.close", "bulk.step", "flush.commit", "flush.ack"];
+
 /// What arms one of them.
 pub const ARMED: &str = "FLEETLIGHT_KILL_POINT";
 

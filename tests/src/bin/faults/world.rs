@@ -24,8 +24,34 @@ pub enum Goal {
     Lasting(Duration),
 }
 
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Samples,
+    Commands,
+}
+
+impl Form {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Commands => "commands",
+        }
+    }
+
+    /// Every point at which a process is to die.
+    fn points(self) -> impl Iterator<Item = &'static str> {
+        let groups = match self {
+            Self::Samples => vec![points::AGENT, points::CONTROLLER],
+            Self::Commands => vec![points::RESULTS, points::EXECUTOR, points::DISPATCH],
+        };
+        groups.into_iter().flatten().copied()
+    }
+}
+
 #[derive(Debug)]
 pub struct World {
+    pub form: Form,
     pub seed: u64,
     folder: PathBuf,
     pub goal: Goal,
@@ -39,8 +65,9 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(folder: &Path, seed: u64, goal: Goal) -> Result<Self> {
+    pub fn new(folder: &Path, form: Form, seed: u64, goal: Goal) -> Result<Self> {
         let world = Self {
+            form,
             seed,
             folder: folder.to_owned(),
             goal,
@@ -57,13 +84,27 @@ impl World {
 
     /// The environment of a process: its clock, and where it notes the point at which it dies.
     pub fn env(&self, is_wrong: bool) -> Result<Vec<(String, String)>> {
-        let file = |name: &str| self.folder.join(name).display().to_string();
+        let clock = self.folder.join(if is_wrong { "wrong-clock" } else { "clock" });
         let stub = fleetlight_tests::system::binary("libfleetlight_clock_stub.so")?;
         Ok(vec![
             ("LD_PRELOAD".into(), stub.display().to_string()),
-            ("FLEETLIGHT_CLOCK".into(), file(if is_wrong { "wrong-clock" } else { "clock" })),
-            ("FLEETLIGHT_KILL_NOTE".into(), file("kills")),
+            ("FLEETLIGHT_CLOCK".into(), clock.display().to_string()),
+            self.note(),
         ])
+    }
+
+    /// Where a process notes the point at which it dies.
+    pub fn note(&self) -> (String, String) {
+        ("FLEETLIGHT_KILL_NOTE".into(), self.folder.join("kills").display().to_string())
+    }
+
+    /// How to repeat this run.
+    pub fn again(&self) -> String {
+        let (form, seed) = (self.form.name(), self.seed);
+        match self.goal {
+            Goal::Kills(kills) => format!("make test-faults FORM={form} SEED={seed} KILLS={kills}"),
+            Goal::Lasting(time) => format!("make test-faults FORM={form} SEED={seed} DURATION={}", time.as_secs()),
+        }
     }
 
     /// Sets all clocks so far ahead that the hour that runs is closed.
@@ -103,8 +144,7 @@ impl World {
 
     /// How often processes died at each of their points, by what they noted before.
     pub fn hits(&self) -> BTreeMap<String, u64> {
-        let all = points::AGENT.iter().chain(points::CONTROLLER);
-        let mut hits: BTreeMap<String, u64> = all.map(|point| ((*point).to_owned(), 0)).collect();
+        let mut hits: BTreeMap<String, u64> = self.form.points().map(|point| (point.to_owned(), 0)).collect();
         let noted = fs::read_to_string(self.folder.join("kills")).unwrap_or_default();
         noted.lines().for_each(|point| *hits.entry(point.to_owned()).or_default() += 1);
         hits
