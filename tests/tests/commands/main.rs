@@ -4,3 +4,6 @@
 
 mod containers;
 mod life;
+mod on_systemd;
+mod runbooks;
+mod units;
