@@ -46,6 +46,7 @@ look_for_needs() {
   { have docker && have dockerd; } || need "docker.io" "tests with real containers"
   have docker-compose || need "docker-compose" "tests that let compose make containers anew"
   have docker-registry || need "docker-registry" "tests that pull images"
+  { have debootstrap || [ -x /usr/sbin/debootstrap ]; } || need "debootstrap" "tests with a real systemd"
   have fusermount3 || need "fuse3" "tests with a file system that hangs"
   have ip || need "iproute2" "tests with two hosts in network namespaces"
   [ -x /bin/busybox ] || have busybox || need "busybox-static" "the image of test containers"

@@ -441,9 +441,9 @@ pub const RUN_VARIABLES: usize = 128;
 pub const RUN_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=7 * 24 * 3_600;
 pub const RUN_TIMEOUT_DEFAULT_SECONDS: u64 = 3_600;
 
-/// What a runbook may print before it is stopped as one that runs wild: a line of 100 bytes for each of two million files.
-/// Of what it prints, beginning and end are kept.
-pub const RUN_OUTPUT_DEFAULT_BYTES: u64 = 256 * 1024 * 1024;
+/// What a runbook may print before it is stopped as one that runs wild: a line of 100 bytes for each of 600,000 files. Of
+/// what it prints, beginning and end are kept.
+pub const RUN_OUTPUT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// From SIGTERM to SIGKILL, and from SIGKILL to the word that it does not end.
 pub const RUN_GRACE: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@
 //! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
 //! - [`random`]: chance that a seed repeats.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
+//! - [`systemd_host`]: a Debian with systemd, and the executor in it.
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
 pub mod account;
@@ -29,3 +30,4 @@ pub mod sim_agent;
 pub mod sim_controller;
 pub mod sim_net;
 pub mod system;
+pub mod systemd_host;

@@ -6,4 +6,7 @@ mod closed;
 mod containers;
 mod emergency;
 mod life;
+mod on_systemd;
+mod runbooks;
 mod two_processes;
+mod units;

@@ -168,8 +168,8 @@ impl File {
         bounded("steps", self.steps.len(), 1, RUN_STEPS)?;
         bounded("parameters", self.parameters.len(), 0, PARAMETERS)?;
         bounded("environment", self.environment.0.len(), 0, RUN_VARIABLES)?;
-        if let Some(name) = self.parameters.keys().find(|name| !is_word(name)) {
-            return Err(format!("parameters: {name:?} is no name: letters, digits and _"));
+        if let Some(name) = self.parameters.keys().find(|name| !is_word(name) || name.starts_with('_')) {
+            return Err(format!("parameters: {name:?} is no name: letters, digits and _, a letter first"));
         }
         if !RUN_TIMEOUT_SECONDS.contains(&self.timeout_seconds) {
             let (from, to) = (RUN_TIMEOUT_SECONDS.start(), RUN_TIMEOUT_SECONDS.end());

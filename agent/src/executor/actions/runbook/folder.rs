@@ -1,13 +1,11 @@
-//! The folder of runbooks, and which of them run now.
+//! The folder of runbooks.
 
 use super::declared::Runbook;
 use crate::config::AgentConfig;
 use crate::executor::trusted_file;
 use crate::limits::{RUNBOOK_BYTES, RUNBOOKS};
 use crate::mask;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The host's runbooks: `backup.toml` declares `backup`. Read anew for each run.
 #[derive(Debug, Clone)]
@@ -15,14 +13,6 @@ pub struct Runbooks {
     folder: PathBuf,
     /// For files that live as long as a run.
     run_dir: PathBuf,
-    running: Arc<Mutex<BTreeSet<String>>>,
-}
-
-/// While it lives, its runbook does not run a second time.
-#[derive(Debug)]
-pub struct Turn {
-    name: String,
-    running: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Runbooks {
@@ -30,7 +20,7 @@ impl Runbooks {
     pub fn new(config: &AgentConfig) -> Self {
         // Beside the socket: it is gone after a boot, as all runs are.
         let run_dir = config.executor_socket.parent().unwrap_or(Path::new("/run")).to_owned();
-        Self { folder: config.runbooks_dir.clone(), run_dir, running: Arc::default() }
+        Self { folder: config.runbooks_dir.clone(), run_dir }
     }
 
     /// The runbook `name`, from a file that only root or the executor's account can have written. May block.
@@ -68,25 +58,9 @@ impl Runbooks {
         Ok(names)
     }
 
-    /// # Errors
-    /// In words: it runs already.
-    pub fn turn(&self, name: &str) -> Result<Turn, String> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if !running.insert(name.to_owned()) {
-            return Err(format!("{name} runs already, and never twice at a time: wait for its end or cancel it"));
-        }
-        Ok(Turn { name: name.to_owned(), running: Arc::clone(&self.running) })
-    }
-
     /// Where a run's environment is put down for systemd.
     pub(super) fn environment_file(&self, command: uuid::Uuid) -> PathBuf {
         self.run_dir.join(format!("run-{command}.environment"))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -155,15 +129,5 @@ mod tests {
         let runbooks_dir = "/nonexistent/runbooks".into();
         let runbooks = Runbooks::new(&AgentConfig { runbooks_dir, ..AgentConfig::default() });
         assert!(runbooks.find("backup").expect_err("none").contains("declares no runbook"));
-    }
-
-    #[test]
-    fn one_runs_once_at_a_time() {
-        let (_folder, runbooks) = folder();
-        let turn = runbooks.turn("backup").expect("is free");
-        assert!(runbooks.turn("backup").expect_err("runs").contains("runs already"));
-        assert!(runbooks.turn("prune").is_ok());
-        drop(turn);
-        assert!(runbooks.turn("backup").is_ok());
     }
 }

@@ -28,19 +28,17 @@ use crate::executor::systemd::{Systemd, UnitName};
 use crate::tick::wall_ms;
 use account::Account;
 use declared::Runbook;
-use folder::Turn;
 use run::{Ended, Run};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A runbook of this host with allowed values, whose turn it is.
+/// A runbook of this host with allowed values.
 #[derive(Debug)]
 pub struct Prepared {
     runbook: Runbook,
     steps: Vec<Vec<String>>,
     way: Way,
-    _turn: Turn,
 }
 
 /// How it is run.
@@ -51,7 +49,7 @@ enum Way {
 }
 
 /// # Errors
-/// [`Refused`]: not declared, not believed, values that are not allowed, the policy's rule, it runs already, or this host
+/// [`Refused`]: not declared, not believed, values that are not allowed, the policy's rule, or this host
 /// cannot run it as declared.
 pub async fn prepare(
     name: &str,
@@ -66,8 +64,7 @@ pub async fn prepare(
     policy.allow("runbook.run", &runbook.name)?;
     let steps = runbook.fill(parameters).map_err(Refused::new)?;
     let way = way(&runbook).await.map_err(Refused::new)?;
-    let turn = executor.runbooks().turn(&runbook.name).map_err(Refused::new)?;
-    Ok(Prepared { runbook, steps, way, _turn: turn })
+    Ok(Prepared { runbook, steps, way })
 }
 
 /// By systemd where it runs this host and the executor is root, who may ask it.
@@ -86,7 +83,7 @@ async fn way(runbook: &Runbook) -> Result<Way, String> {
 
 impl Prepared {
     pub async fn run(self, task: &Task) -> Finding {
-        let Self { runbook, steps, way, _turn } = self;
+        let Self { runbook, steps, way } = self;
         let run = Run { command: task.command, runbook, steps };
         let began_ms = wall_ms();
         let ended = match &way {

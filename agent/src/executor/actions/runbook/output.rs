@@ -6,13 +6,18 @@ use fleetlight_protocol::command::OutputStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of one read: a pipe holds 64 KiB.
-const READ_BYTES: usize = 16 * 1024;
+/// Bytes of one read: masking as many takes some milliseconds at most.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How long one run's output is worked on before all else gets as much.
+const TURN: Duration = Duration::from_millis(5);
 
 /// Reads pipes until they are closed; dropping it lets go of them.
 #[derive(Debug)]
@@ -44,9 +49,15 @@ impl Output {
         let (report, printed) = (Arc::clone(&self.report), Arc::clone(&self.printed));
         let (most, too_much) = (self.most, self.too_much.clone());
         self.readers.spawn(async move {
-            let mut piece = vec![0; READ_BYTES];
+            let (mut piece, mut owed) = (vec![0; READ_BYTES], Duration::ZERO);
             while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+                let began = Instant::now();
                 report.output(stream, &piece[..length]);
+                // One that prints without end gets half of the executor's time; its pipe makes it wait.
+                owed += began.elapsed();
+                if owed >= TURN {
+                    tokio::time::sleep(std::mem::take(&mut owed)).await;
+                }
                 if printed.fetch_add(length as u64, Ordering::Relaxed) + length as u64 > most {
                     too_much.cancel();
                 }

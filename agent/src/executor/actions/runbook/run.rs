@@ -96,6 +96,8 @@ impl Run {
         match ended {
             Ended::Exited { code, .. } if self.is_well(ended) => format!("ended with {code}"),
             Ended::Exited { step, code } => format!("{} ended with {code}{}", name(step), hint(*code)),
+            // Under cgroup v1 systemd does not hear of it.
+            Ended::Killed { step, signal: 9 } => format!("{} was killed: by hand, or for lack of memory", name(step)),
             Ended::Killed { step, signal } => format!("{} was ended by signal {signal}", name(step)),
             Ended::TimedOut => format!("stopped after {} s", self.runbook.timeout.as_secs()),
             Ended::TooMuchOutput => format!("stopped after {} bytes of output", self.runbook.output_max_bytes),
