@@ -2,6 +2,7 @@
 
 use super::actions::runbook::Runbooks;
 use super::commands::{Commands, answer as commands};
+use super::logs;
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
@@ -27,6 +28,7 @@ pub struct Executor {
     docker: Mutex<Option<Docker>>,
     runbooks: Runbooks,
     commands: Commands,
+    log_room: logs::Room,
 }
 
 /// Listens on `socket`, which an earlier start may have left behind.
@@ -114,7 +116,7 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
         Request::Results => commands::results(&mut stream, executor).await,
         Request::Settle(ids) => commands::settle(&mut stream, executor, ids).await,
         Request::EmergencyStop { pattern } => commands::emergency_stop(&mut stream, executor, pattern).await,
-        _ => return tracing::warn!("not yet"),
+        Request::Logs(wish) => logs::serve(&mut stream, executor, *wish).await,
     };
     if let Err(error) = answered {
         tracing::debug!(%error, "an answer of the executor was not taken");
@@ -130,7 +132,7 @@ impl Executor {
     pub fn new(config: AgentConfig) -> Self {
         let runbooks = Runbooks::new(&config);
         let commands = Commands::new(config.executor_state_dir.clone());
-        Self { config, docker: Mutex::default(), runbooks, commands }
+        Self { config, docker: Mutex::default(), runbooks, commands, log_room: logs::Room::default() }
     }
 
     #[must_use]
@@ -146,6 +148,12 @@ impl Executor {
     #[must_use]
     pub fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// For readers of logs.
+    #[must_use]
+    pub fn log_room(&self) -> &logs::Room {
+        &self.log_room
     }
 
     /// The daemon, dialled anew after trouble.
