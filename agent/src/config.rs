@@ -7,6 +7,7 @@ use crate::limits::SPOOL_BYTES;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct AgentConfig {
     pub runbooks_dir: PathBuf,
     /// The executor's journal. Owned by its account, mode 700.
     pub executor_state_dir: PathBuf,
+    /// Files that people may read as logs, each by a name.
+    pub log_files: BTreeMap<String, PathBuf>,
     /// The NVML library: a file name for the loader's search path, or a path.
     pub nvml_library: String,
     /// Finds the user in a container's name: a regular expression with one group.
@@ -62,6 +65,7 @@ impl Default for AgentConfig {
             policy_file: "/etc/fleetlight/policy.toml".into(),
             runbooks_dir: "/etc/fleetlight/runbooks".into(),
             executor_state_dir: "/var/lib/fleetlight-executor".into(),
+            log_files: BTreeMap::new(),
             nvml_library: "libnvidia-ml.so.1".into(),
             user_pattern: None,
             spool: SpoolConfig::default(),
@@ -136,6 +140,13 @@ impl AgentConfig {
                 "spool.bytes = {bytes} is out of range; allowed: {from} to {to} (set in {place})"
             )));
         }
+        if let Some((name, file)) = self.log_files.iter().find(|(name, file)| !is_log_name(name) || !file.is_absolute())
+        {
+            return Err(ConfigError(format!(
+                "log_files: {name:?} = {file:?}: a name has letters, digits, dots, dashes and underscores, 64 at most, and a file its whole path (set in {})",
+                path.display()
+            )));
+        }
         if let Some(pattern) = &self.user_pattern {
             let groups = regex_lite::Regex::new(pattern).map(|regex| regex.captures_len());
             if !matches!(groups, Ok(2)) {
@@ -158,6 +169,12 @@ impl AgentConfig {
     pub fn interval(&self) -> Duration {
         Duration::from_millis(u64::from(self.interval_ms))
     }
+}
+
+/// A name that stands in an address as it is.
+fn is_log_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// figment names key and kind of the fault; the place is its metadata.

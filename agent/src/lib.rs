@@ -18,6 +18,7 @@ pub mod inventory;
 #[cfg(debug_assertions)]
 mod kill_point;
 pub mod limits;
+pub mod lines;
 pub mod mask;
 pub mod random;
 pub mod results;

@@ -583,3 +583,60 @@ pub const EMERGENCY_NAMES: usize = 100;
 /// often: a container that Docker neither stops nor kills is given up by then. Beyond it, who asked does it himself.
 pub const EMERGENCY_TAKEN_WITHIN: Duration = Duration::from_secs(25);
 pub const EMERGENCY_SILENCE: Duration = Duration::from_secs(60);
+
+// Logs on demand.
+
+/// Readers of logs at once, each with [`LOG_QUEUE_BYTES`] at most; so commands always find a connection. One more is refused
+/// in words.
+pub const LOG_READERS: usize = 16;
+
+/// Files followed at once, over all readers: each has a thread of its own, since a file may lie where reading hangs. One
+/// more is refused in words.
+pub const LOG_FILES: usize = 32;
+
+/// Bytes of lines that one reader has not taken, over its sources, each of which has its equal part. Full: a source waits
+/// while it tells the past; see [`LOG_PATIENCE`] for later.
+pub const LOG_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a line counts for besides its text.
+pub const LOG_LINE_COST: usize = 64;
+
+/// How long a source with a full queue waits for its reader once lines are live. Then they are counted in place of being
+/// kept, until there is room.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the past of the other sources waits for one that says nothing. Then they go on without it.
+pub const LOG_PAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Lines and bytes of one frame; further ones go into the next. A frame has room for as much even if nothing in it can be
+/// compressed.
+pub const LOG_BATCH_LINES: usize = 2_048;
+pub const LOG_BATCH_BYTES: usize = 128 * 1024;
+
+/// Least time between two frames that are not full: fifty a second are live, and cost little.
+pub const LOG_GATHER: Duration = Duration::from_millis(20);
+
+/// Bytes of a line before it is made harmless: more than [`fleetlight_protocol::limits::LOG_LINE_CHARS`] of any characters. The rest is left out, and the line
+/// marked.
+pub const LOG_RAW_LINE_BYTES: usize = 4 * fleetlight_protocol::limits::LOG_LINE_CHARS + 4;
+
+/// Priority of a reader's stream: below what is sampled.
+pub const LOG_PRIORITY: i32 = -1;
+
+/// Bytes of one read of a file or a pipe.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// How far back a file is searched for its last lines: a file without line ends must not be read as a whole.
+pub const LOG_FILE_PAST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How often a file is looked at for what is new, while somebody reads it.
+pub const LOG_FILE_LOOK: Duration = Duration::from_millis(100);
+
+/// Between two looks at a container that has stopped, for its next start.
+pub const LOG_CONTAINER_LOOK: Duration = Duration::from_secs(1);
+
+/// Bytes of what journalctl says when it fails; the rest is left out.
+pub const LOG_WORDS_BYTES: usize = 1_024;
+
+/// Bytes of one entry of the journal as JSON: its message as numbers has four to five for each. Longer ones are left out.
+pub const LOG_ENTRY_BYTES: usize = 256 * 1024;

@@ -212,8 +212,14 @@ async fn serve(
     let acceptor = enrolment::acceptor(&authority, clock()).map_err(|error| Failure::Other(error.to_string()))?;
     let joining = Joining { ca_fingerprint: authority.fingerprint(), endpoint };
     let dispatch = Dispatch::new(store.clone(), registry.clone(), Arc::clone(&clock));
-    let agents = directory.clone();
-    let parts = Parts { live: Arc::clone(&live), store: store.clone(), dispatch: dispatch.clone(), agents, joining };
+    let parts = Parts {
+        live: Arc::clone(&live),
+        store: store.clone(),
+        dispatch: dispatch.clone(),
+        agents: directory.clone(),
+        registry: registry.clone(),
+        joining,
+    };
     announce(&ports.web, store).await?;
 
     let (inbound, arriving) = mpsc::channel(INBOUND);

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::StreamExt;
+use reqwest::cookie::{CookieStore, Jar};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -11,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    cookies: Arc<Jar>,
     origin: String,
 }
 
@@ -20,8 +23,18 @@ impl Client {
     /// # Errors
     /// If the HTTP client cannot be built.
     pub fn new(origin: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().cookie_store(true).build()?;
-        Ok(Self { http, origin: origin.to_owned() })
+        let cookies = Arc::new(Jar::default());
+        let http = reqwest::Client::builder().cookie_provider(Arc::clone(&cookies)).build()?;
+        Ok(Self { http, cookies, origin: origin.to_owned() })
+    }
+
+    /// The session's cookie, for what is no HTTP request.
+    ///
+    /// # Errors
+    /// Nobody is logged in.
+    pub fn cookie(&self) -> Result<String> {
+        let cookies = self.cookies.cookies(&self.origin.parse()?).context("nobody is logged in")?;
+        Ok(cookies.to_str()?.to_owned())
     }
 
     fn url(&self, path: &str) -> String {
@@ -59,13 +72,16 @@ impl Client {
         self.events(&host.map_or_else(|| "stream".to_owned(), |id| format!("stream?host={id}"))).await
     }
 
-    /// Opens another event stream.
+    /// Opens any stream of server-sent events.
     ///
     /// # Errors
-    /// If it is refused.
+    /// If the stream is refused, with the answer's text.
     pub async fn events(&self, path: &str) -> Result<Stream> {
         let response = self.http.get(self.url(path)).send().await?;
-        ensure!(response.status().is_success(), "{path} answered {}", response.status());
+        let status = response.status();
+        if !status.is_success() {
+            bail!("{path} answered {status}: {}", response.text().await?);
+        }
         let bytes = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec())).boxed();
         Ok(Stream { bytes, buffer: Vec::new(), ready: VecDeque::new() })
     }

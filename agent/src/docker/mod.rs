@@ -9,12 +9,16 @@
 mod answer;
 mod change;
 mod id;
+mod log_frames;
+mod logs;
 mod misread;
 mod socket;
 
 pub use answer::{Change, DaemonEvent, Inspection, Listed, Network, Probe, RestartPolicy};
 pub use change::Fetching;
 pub use id::{ContainerId, ImageId, ImageName};
+pub use log_frames::LogFrames;
+pub use logs::{LogBytes, LogsQuery};
 pub use misread::List;
 
 use crate::limits;

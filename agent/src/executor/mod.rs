@@ -5,12 +5,14 @@
 //!
 //! - [`commands`]: the life of a command. [`actions`]: what it does, one noun a file. [`policy`]: what this host does at all.
 //! - [`systemd`]: units and transient services over the bus. [`trusted_file`]: files that nobody else can have written.
+//! - [`logs`]: what containers, journal and declared files say, while somebody reads it.
 //! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`listen`]: taking the socket. [`peer`]: who may ask.
 
 pub mod actions;
 pub mod client;
 pub mod commands;
 mod listen;
+pub mod logs;
 pub mod message;
 mod peer;
 pub mod policy;

@@ -3,6 +3,7 @@
 use super::actions::runbook::Runbooks;
 use super::commands::{Commands, answer as commands};
 use super::listen::Listening;
+use super::logs;
 use super::message::Request;
 use super::peer::Peers;
 use super::wire::{self, WireError};
@@ -31,6 +32,7 @@ pub struct Executor {
     places: Semaphore,
     runbooks: Runbooks,
     commands: Commands,
+    log_room: logs::Room,
 }
 
 /// Answers until `stop`.
@@ -119,7 +121,7 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
         Request::Results => commands::results(&mut stream, executor).await,
         Request::Settle(ids) => commands::settle(&mut stream, executor, ids).await,
         Request::EmergencyStop { pattern } => commands::emergency_stop(&mut stream, executor, pattern).await,
-        _ => return tracing::warn!("not yet"),
+        Request::Logs(wish) => logs::serve(&mut stream, executor, *wish).await,
     };
     if let Err(error) = answered {
         tracing::debug!(%error, "an answer of the executor was not taken");
@@ -153,7 +155,14 @@ impl Executor {
     pub fn new(config: AgentConfig) -> Self {
         let runbooks = Runbooks::new(&config);
         let commands = Commands::new(config.executor_state_dir.clone());
-        Self { config, docker: Mutex::default(), places: Semaphore::new(DOCKER_QUESTIONS), runbooks, commands }
+        Self {
+            config,
+            docker: Mutex::default(),
+            places: Semaphore::new(DOCKER_QUESTIONS),
+            runbooks,
+            commands,
+            log_room: logs::Room::default(),
+        }
     }
 
     #[must_use]
@@ -169,6 +178,12 @@ impl Executor {
     #[must_use]
     pub fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// For readers of logs.
+    #[must_use]
+    pub fn log_room(&self) -> &logs::Room {
+        &self.log_room
     }
 
     /// The daemon; dialled anew after trouble.

@@ -1,6 +1,7 @@
 //! Secrets known by the key beside them: `key=value`, `key: value`, JSON, headers, options, XML.
 
 use super::MASK;
+use std::borrow::Cow;
 
 /// A key with one of these in it, whatever separates its words, names a secret.
 const PARTS: [&str; 27] = [
@@ -121,10 +122,47 @@ fn is_number(value: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// Masks the values of all pairs whose key names a secret.
-pub fn mask_pairs(text: &str) -> String {
+/// Without one of these in it a key hides nothing: each of [`PARTS`] and [`WORDS`] has one. Sorted by their first letter.
+const STEMS: [&[u8]; 19] = [
+    b"auth",
+    b"bearer",
+    b"connectionstring",
+    b"cookie",
+    b"cred",
+    b"dsn",
+    b"jwt",
+    b"key",
+    b"netrc",
+    b"otp",
+    b"pass",
+    b"private",
+    b"psw",
+    b"pwd",
+    b"secret",
+    b"session",
+    b"sig",
+    b"token",
+    b"webhook",
+];
+
+/// Whether some key in this text may name a secret: most lines have none, and need no closer look.
+fn may_hide(text: &str) -> bool {
+    let squashed: Vec<u8> =
+        text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect();
+    (0..squashed.len()).any(|at| {
+        let rest = &squashed[at..];
+        matches!(rest[0], b'a'..=b'd' | b'j' | b'k' | b'n'..=b'p' | b's' | b't' | b'w')
+            && STEMS.iter().any(|stem| rest.starts_with(stem))
+    })
+}
+
+/// Masks the values of all pairs whose key names a secret; none if there is nothing to mask.
+pub fn mask_pairs(text: &str) -> Option<String> {
+    if !may_hide(text) {
+        return None;
+    }
     let bytes = text.as_bytes();
-    let mut masked = String::with_capacity(text.len());
+    let mut masked = String::new();
     let (mut copied, mut at) = (0, 0);
     while at < bytes.len() {
         let pair = match bytes[at] {
@@ -139,8 +177,7 @@ pub fn mask_pairs(text: &str) -> String {
         masked.push_str(MASK);
         (copied, at) = (end, end);
     }
-    masked.push_str(&text[copied..]);
-    masked
+    (copied > 0).then(|| masked + &text[copied..])
 }
 
 /// The range of the secret value whose separator stands at `at`. Looks back no further than `from`.
@@ -152,7 +189,7 @@ fn pair_at(text: &str, at: usize, from: usize) -> Option<(usize, usize)> {
         b'>' => key_start > 0 && bytes[key_start - 1] == b'<',
         _ => true,
     };
-    if !fits {
+    if !fits || !may_hide(key) {
         return None;
     }
     let mut start = at + 1;
@@ -173,7 +210,7 @@ fn pair_at(text: &str, at: usize, from: usize) -> Option<(usize, usize)> {
 }
 
 /// The key that ends before the separator: its text, whether it was quoted, where it starts.
-fn key_before(text: &str, at: usize, from: usize) -> Option<(String, bool, usize)> {
+fn key_before(text: &str, at: usize, from: usize) -> Option<(&str, bool, usize)> {
     let bytes = text.as_bytes();
     let back = |mut end: usize, fits: &dyn Fn(u8) -> bool| {
         while end > from && fits(bytes[end - 1]) {
@@ -187,17 +224,17 @@ fn key_before(text: &str, at: usize, from: usize) -> Option<(String, bool, usize
     end = unquoted;
     let start = back(end, &|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'));
     let start = start.max(end.saturating_sub(KEY_BYTES));
-    (start < end).then(|| (text[start..end].to_owned(), quoted, start))
+    (start < end).then(|| (&text[start..end], quoted, start))
 }
 
 /// `API key`, `Secret Key`: what kind of key it is says the word before.
-fn of_two_words(text: &str, key: String, start: usize, from: usize) -> String {
+fn of_two_words<'a>(text: &str, key: &'a str, start: usize, from: usize) -> Cow<'a, str> {
     if !["key", "keys"].iter().any(|word| key.eq_ignore_ascii_case(word)) {
-        return key;
+        return Cow::Borrowed(key);
     }
     match key_before(text, start, from) {
-        Some((kind, _, _)) => format!("{kind} {key}"),
-        None => key,
+        Some((kind, _, _)) => Cow::Owned(format!("{kind} {key}")),
+        None => Cow::Borrowed(key),
     }
 }
 
@@ -252,4 +289,26 @@ fn quoted_end(bytes: &[u8], at: usize, quote: u8, escaped: bool) -> usize {
 
 fn find(bytes: &[u8], at: usize, fits: &dyn Fn(u8) -> bool) -> Option<usize> {
     (at..bytes.len()).find(|index| fits(bytes[*index]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_word_of_a_secret_has_a_stem() {
+        for word in PARTS.iter().chain(&WORDS) {
+            assert!(may_hide(word), "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_that_hides_is_looked_at(pieces in proptest::collection::vec((0..PARTS.len() + WORDS.len(), "[-_.A-Za-z]{0,3}"), 0..4)) {
+            let words: Vec<_> = PARTS.iter().chain(&WORDS).collect();
+            let key: String = pieces.iter().flat_map(|(at, more)| [words[*at], &**more]).collect();
+            prop_assert!(!hides(&key, "hunter2") || may_hide(&key));
+        }
+    }
 }

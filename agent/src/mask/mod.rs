@@ -19,16 +19,23 @@ pub const MASK: &str = "***";
 /// One line or message without its secrets.
 #[must_use]
 pub fn text(text: &str) -> String {
+    secretless(text).into_owned()
+}
+
+/// As [`text`]; borrowed when there is nothing to hide.
+#[must_use]
+pub fn secretless(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     // What one pass leaves can read as a new pair only once or twice; the bound is for safety.
     for _ in 0..4 {
-        let masked = keys::mask_pairs(&shapes::mask_shapes(&text));
+        let shaped = shapes::mask_shapes(&text);
+        let masked = keys::mask_pairs(&shaped).map_or(shaped, Cow::Owned);
         if masked == text {
             break;
         }
-        text = Cow::Owned(masked);
+        text = Cow::Owned(masked.into_owned());
     }
-    text.into_owned()
+    text
 }
 
 /// A label's value: masked whole when its key says that it is a secret.
@@ -42,7 +49,7 @@ pub fn label(key: &str, value: &str) -> String {
 pub fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let (mut flow, mut masked) = (Flow::default(), Vec::new());
     for line in lines {
-        if ends_key(line) && !flow.in_key {
+        if ends_key(line) && flow.left == 0 && !begins_key(line) {
             // The lines began in the midst of a key.
             masked.iter_mut().for_each(|line: &mut String| MASK.clone_into(line));
         }
@@ -51,20 +58,36 @@ pub fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     masked
 }
 
+/// Lines of one private key: of 16,384 bits it has 200. Longer, and it is no key: what follows is shown again.
+const KEY_LINES: u16 = 512;
+
 /// Lines that are masked as they come: as [`lines`], but what was given out before a key's end stays as it was.
 #[derive(Debug, Default)]
 pub struct Flow {
-    in_key: bool,
+    /// Lines of a private key that has begun, until its end.
+    left: u16,
 }
 
 impl Flow {
     #[must_use]
     pub fn line(&mut self, line: &str) -> String {
-        self.in_key |= line.contains("-----BEGIN ") && line.contains("PRIVATE KEY");
-        let hidden = self.in_key || ends_key(line);
-        self.in_key &= !ends_key(line);
-        if hidden { MASK.to_owned() } else { text(line) }
+        if self.hides(line) { MASK.to_owned() } else { text(line) }
     }
+
+    /// Whether the next line is part of a private key.
+    pub fn hides(&mut self, line: &str) -> bool {
+        if begins_key(line) {
+            self.left = KEY_LINES;
+        }
+        let ends = ends_key(line);
+        let hides = self.left > 0 || ends;
+        self.left = if ends { 0 } else { self.left.saturating_sub(1) };
+        hides
+    }
+}
+
+fn begins_key(line: &str) -> bool {
+    line.contains("-----BEGIN ") && line.contains("PRIVATE KEY")
 }
 
 fn ends_key(line: &str) -> bool {
@@ -78,42 +101,53 @@ fn ends_key(line: &str) -> bool {
 pub fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
+    let mut rest = &*text;
+    while let Some(char) = rest.chars().next() {
         match char {
-            '\u{1b}' => skip_escape(&mut chars),
-            '\u{9b}' => skip_control_sequence(&mut chars),
+            '\u{1b}' | '\u{9b}' => {
+                rest = behind_escape(rest);
+                continue;
+            }
             '\t' | '\n' => plain.push(' '),
-            // Direction marks and zero-width characters make a text read as another.
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {}
-            char if char.is_control() => {}
+            char if char.is_control() || is_invisible(char) => {}
             char => plain.push(char),
         }
+        rest = &rest[char.len_utf8()..];
     }
     plain
 }
 
-type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+/// Direction marks and zero-width characters make a text read as another.
+#[must_use]
+pub fn is_invisible(char: char) -> bool {
+    matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
 
-/// After ESC: `[` opens a control sequence, `]`, `P`, `X`, `^` and `_` a string, else one character.
-fn skip_escape(chars: &mut Chars<'_>) {
-    match chars.next_if(|char| ('\u{20}'..'\u{7f}').contains(char)) {
-        Some('[') => skip_control_sequence(chars),
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            while let Some(char) = chars.next_if(|char| *char != '\u{1b}') {
-                if char == '\u{7}' || char == '\u{9c}' {
-                    return;
-                }
-            }
-        }
-        _ => {}
+/// What follows the escape sequence that a text begins with; the text itself if it begins with none. After ESC: `[` opens a
+/// control sequence, `]`, `P`, `X`, `^` and `_` a string, else it is one character.
+#[must_use]
+pub fn behind_escape(text: &str) -> &str {
+    if let Some(rest) = text.strip_prefix('\u{9b}') {
+        return behind_control_sequence(rest);
+    }
+    let Some(rest) = text.strip_prefix('\u{1b}') else { return text };
+    let Some(first @ '\u{20}'..'\u{7f}') = rest.chars().next() else { return rest };
+    let rest = &rest[1..];
+    match first {
+        '[' => behind_control_sequence(rest),
+        ']' | 'P' | 'X' | '^' | '_' => match rest.find(['\u{1b}', '\u{7}', '\u{9c}']) {
+            Some(end) if rest[end..].starts_with('\u{1b}') => &rest[end..],
+            Some(end) => rest[end..].trim_start_matches(['\u{7}', '\u{9c}']),
+            None => "",
+        },
+        _ => rest,
     }
 }
 
 /// Parameters up to the final byte, `@` to `~`.
-fn skip_control_sequence(chars: &mut Chars<'_>) {
-    while chars.next_if(|char| ('\u{20}'..='\u{3f}').contains(char)).is_some() {}
-    chars.next_if(|char| ('\u{40}'..='\u{7e}').contains(char));
+fn behind_control_sequence(text: &str) -> &str {
+    let rest = text.trim_start_matches(|char| ('\u{20}'..='\u{3f}').contains(&char));
+    rest.strip_prefix(|char| ('\u{40}'..='\u{7e}').contains(&char)).unwrap_or(rest)
 }
 
 /// At most `limit` characters; a cut is marked with `…`.

@@ -35,6 +35,7 @@ pub mod hosts;
 pub mod join_tokens;
 pub mod jwt;
 pub mod login;
+pub mod logs;
 pub mod moment;
 pub mod open_streams;
 pub mod openapi;
@@ -61,6 +62,7 @@ use crate::dispatch::Dispatch;
 use crate::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
 use crate::live::Live;
 use crate::store::Store;
+use crate::transport::Registry;
 use csp_report::CspReports;
 use open_streams::OpenStreams;
 use password::Passwords;
@@ -95,6 +97,8 @@ pub struct Parts {
     pub dispatch: Dispatch,
     pub agents: Arc<dyn AgentSessions>,
     pub joining: Joining,
+    /// By which hosts are asked for their logs.
+    pub registry: Registry,
 }
 
 impl std::fmt::Debug for Parts {
@@ -125,6 +129,7 @@ struct Shared {
     basic: basic::Remembered,
     jwt: Option<jwt::Verifier>,
     streams: OpenStreams,
+    log_room: logs::Room,
     reports: CspReports,
     failed_logins: audit::FailedLogins,
     /// Room for calls at the same time: of whoever is logged in, and of anybody.
@@ -152,6 +157,7 @@ impl Api {
             basic: basic::Remembered::new(own.basic_key),
             jwt: own.jwt,
             streams: OpenStreams::default(),
+            log_room: logs::Room::default(),
             reports: CspReports::default(),
             failed_logins: audit::FailedLogins::default(),
             room: Semaphore::new(API_CONCURRENCY),

@@ -123,6 +123,7 @@ impl Argument for Option<Extension<Caller>> {}
 impl Argument for Extension<Asked> {}
 impl Argument for HeaderMap {}
 impl Argument for axum::body::Bytes {}
+impl Argument for axum::extract::ws::WebSocketUpgrade {}
 /// Told by the path itself.
 impl<T> Argument for Path<T> {}
 

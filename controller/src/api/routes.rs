@@ -8,7 +8,8 @@ use super::guard::Door;
 use super::openapi::{self, Call, delete, get, patch, post};
 use super::{
     Api, account, agents, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope, events,
-    guard, hosts, join_tokens, login, moment, page, refusals, series, session, sessions, setup, stream, tokens, users,
+    guard, hosts, join_tokens, login, logs, moment, page, refusals, series, session, sessions, setup, stream, tokens,
+    users,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -89,6 +90,8 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/fleet/series", Needs(Read), get(series::fleet)),
         route(read.clone(), "/fleet/at", Needs(Read), get(moment::get)),
         route(read.clone(), "/stream", Needs(Read), get(stream::get)),
+        route(read.clone(), "/logs/stream", Needs(Read), get(logs::stream)),
+        route(read.clone(), "/logs/{service}", Needs(Read), get(logs::socket)),
         route(read.clone(), "/join-tokens", Needs(Read), get(join_tokens::list)),
         route(make.clone(), "/join-tokens", Needs(Enrol), post(join_tokens::create)).audited("join_token.make"),
         route(remove, "/join-tokens/{id}", Needs(Enrol), delete(join_tokens::revoke)).audited("join_token.revoke"),

@@ -168,7 +168,7 @@ impl Connection {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADER_WAIT);
         let http2 = &mut builder.http2();
         http2.timer(TokioTimer::new()).keep_alive_interval(HTTP_HEADER_WAIT).max_concurrent_streams(HTTP_STREAMS);
-        let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), TowerToHyperService::new(service));
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

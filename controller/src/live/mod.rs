@@ -7,6 +7,7 @@
 mod entities;
 mod fleet;
 pub mod host;
+pub mod lookup;
 pub mod presence;
 pub mod problems;
 pub mod summary;

@@ -1,4 +1,4 @@
-//! Commands, end to end: what a host does when it is asked to, and what it does not.
+//! Commands and logs, end to end: what a host does when it is asked to, and what it does not.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
@@ -6,6 +6,7 @@ mod closed;
 mod containers;
 mod emergency;
 mod life;
+mod logs;
 mod on_systemd;
 mod runbooks;
 mod two_processes;

@@ -53,6 +53,8 @@ const CASES: &[(&str, &str)] = &[
     ("GET /fleet/series", "-ASDYR-"),
     ("GET /fleet/at", "-ASDYR-"),
     ("GET /stream", "-ASDYR-"),
+    ("GET /logs/stream", "-ASDYR-"),
+    ("GET /logs/{service}", "-ASDYR-"),
     ("GET /join-tokens", "-ASDYR-"),
     ("POST /join-tokens", "-A-----"),
     ("DELETE /join-tokens/{id}", "-A-----"),

@@ -87,6 +87,7 @@ impl Site {
             dispatch: dispatch.clone(),
             agents: Arc::new(Revoked(Arc::clone(&revoked))),
             joining: Joining { ca_fingerprint: [7; 32], endpoint: "127.0.0.1:7443".into() },
+            registry: Registry::default(),
         };
         let served = tokio::spawn(web.serve(parts, stop.clone()));
         let setup_token = link.rsplit('/').next().context("a link")?.to_owned();
