@@ -6,6 +6,7 @@
 mod delivery;
 mod enrolment;
 mod faults;
+mod former;
 mod history;
 mod real;
 mod trust;

@@ -2,9 +2,9 @@
 
 use crate::points;
 use anyhow::{Context, Result};
+use fleetlight_tests::clock::FalseClock;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +28,8 @@ pub enum Goal {
 pub struct World {
     pub seed: u64,
     folder: PathBuf,
+    clock: FalseClock,
+    wrong_clock: FalseClock,
     pub goal: Goal,
     began: Instant,
     /// Milliseconds that controller and hosts are ahead of the real clock.
@@ -43,6 +45,8 @@ impl World {
         let world = Self {
             seed,
             folder: folder.to_owned(),
+            clock: FalseClock::new(&folder.join("clock")),
+            wrong_clock: FalseClock::new(&folder.join("wrong-clock")),
             goal,
             began: Instant::now(),
             ahead_ms: AtomicI64::new(0),
@@ -57,13 +61,9 @@ impl World {
 
     /// The environment of a process: its clock, and where it notes the point at which it dies.
     pub fn env(&self, is_wrong: bool) -> Result<Vec<(String, String)>> {
-        let file = |name: &str| self.folder.join(name).display().to_string();
-        let stub = fleetlight_tests::system::binary("libfleetlight_clock_stub.so")?;
-        Ok(vec![
-            ("LD_PRELOAD".into(), stub.display().to_string()),
-            ("FLEETLIGHT_CLOCK".into(), file(if is_wrong { "wrong-clock" } else { "clock" })),
-            ("FLEETLIGHT_KILL_NOTE".into(), file("kills")),
-        ])
+        let mut env = if is_wrong { &self.wrong_clock } else { &self.clock }.env()?;
+        env.push(("FLEETLIGHT_KILL_NOTE".into(), self.folder.join("kills").display().to_string()));
+        Ok(env)
     }
 
     /// Sets all clocks so far ahead that the hour that runs is closed.
@@ -83,13 +83,8 @@ impl World {
 
     fn set_clocks(&self) -> Result<()> {
         let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
-        let wrong_ms = ahead_ms + self.wrong_ms.load(Ordering::Relaxed);
-        for (name, ms) in [("clock", ahead_ms), ("wrong-clock", wrong_ms)] {
-            // In place and at once: the processes have these files open, and an empty one is the real time.
-            let file = fs::File::options().write(true).create(true).truncate(false).open(self.folder.join(name))?;
-            file.write_all_at(&ms.to_le_bytes(), 0)?;
-        }
-        Ok(())
+        self.clock.set(ahead_ms)?;
+        self.wrong_clock.set(ahead_ms + self.wrong_ms.load(Ordering::Relaxed))
     }
 
     /// A kill from outside.
