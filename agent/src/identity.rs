@@ -4,8 +4,10 @@
 //! together: it is written beside and renamed. The key never leaves the host.
 
 mod enrolling;
+mod former;
 
 use fleetlight_protocol::control::Enrolled;
+use former::{Former, StoredFormer};
 use pem::Pem;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls_pki_types::pem::PemObject;
@@ -52,6 +54,8 @@ pub struct Identity {
     /// The pinned CA.
     pub authority: CertificateDer<'static>,
     key: Zeroizing<Vec<u8>>,
+    /// The keys before this one, newest first.
+    former: Vec<Former>,
 }
 
 /// The file.
@@ -63,6 +67,9 @@ struct Stored {
     certificate: String,
     authority: String,
     private_key: Zeroizing<String>,
+    /// Not in the files of older agents.
+    #[serde(default)]
+    former: Vec<StoredFormer>,
 }
 
 impl fmt::Debug for NewKey {
@@ -120,21 +127,7 @@ impl Identity {
             leaf: key.leaf(&enrolled.chain)?,
             authority: CertificateDer::from(authority.clone()),
             key: Zeroizing::new(key.0.serialize_der()),
-        })
-    }
-
-    /// The same agent with a new key.
-    ///
-    /// # Errors
-    /// [`IdentityError::Certificate`].
-    pub fn renewed(&self, key: &NewKey, chain: &[Vec<u8>]) -> Result<Self, IdentityError> {
-        Ok(Self {
-            agent_id: self.agent_id,
-            host_name: self.host_name.clone(),
-            session_endpoint: self.session_endpoint.clone(),
-            leaf: key.leaf(chain)?,
-            authority: self.authority.clone(),
-            key: Zeroizing::new(key.0.serialize_der()),
+            former: Vec::new(),
         })
     }
 
@@ -149,10 +142,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Certificate`].
     pub fn validity_ms(&self) -> Result<(i64, i64), IdentityError> {
-        let (_, leaf) = x509_parser::parse_x509_certificate(&self.leaf)
-            .map_err(|error| IdentityError::Certificate(error.to_string()))?;
-        let validity = leaf.validity();
-        Ok((validity.not_before.timestamp() * 1_000, validity.not_after.timestamp() * 1_000))
+        validity_ms(&self.leaf)
     }
 
     /// Reads the identity of `state_dir`; nothing if this host has not enrolled.
@@ -179,6 +169,7 @@ impl Identity {
             leaf: certificate(&stored.certificate)?,
             authority: certificate(&stored.authority)?,
             key: Zeroizing::new(key.secret_pkcs8_der().to_vec()),
+            former: stored.former.iter().filter_map(Former::read).collect(),
         }))
     }
 
@@ -195,6 +186,7 @@ impl Identity {
             certificate: certificate(&self.leaf),
             authority: certificate(&self.authority),
             private_key: Zeroizing::new(pem::encode(&Pem::new("PRIVATE KEY", self.key.to_vec()))),
+            former: self.former.iter().map(Former::stored).collect(),
         };
         let path = state_dir.join(FILE);
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| IdentityError::Certificate(error.to_string()))?;
@@ -223,6 +215,13 @@ impl Store {
     #[must_use]
     pub fn current(&self) -> Arc<Identity> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The identity in use, with the key of so many renewals ago if that is kept.
+    #[must_use]
+    pub fn before(&self, renewals: usize) -> Arc<Identity> {
+        let current = self.current();
+        current.before(renewals).map_or(current, Arc::new)
     }
 
     /// Saves `identity`, and uses it from now on.
@@ -255,6 +254,14 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, IdentityError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(IdentityError::Certificate(format!("its file could not be handled: {error}"))))
+}
+
+/// Begin and end of a certificate.
+fn validity_ms(leaf: &CertificateDer<'_>) -> Result<(i64, i64), IdentityError> {
+    let (_, leaf) =
+        x509_parser::parse_x509_certificate(leaf).map_err(|error| IdentityError::Certificate(error.to_string()))?;
+    let validity = leaf.validity();
+    Ok((validity.not_before.timestamp() * 1_000, validity.not_after.timestamp() * 1_000))
 }
 
 /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) of a certificate.

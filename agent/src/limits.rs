@@ -283,6 +283,11 @@ pub const PING_COMPANY_WAIT: Duration = Duration::from_secs(5);
 /// A renewal that was refused or not answered is tried again after this long; days are left.
 pub const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 
+/// Age, after its certificate's end, at which a former key goes: controllers renew certificates for as long. And how
+/// many are kept, should certificates be renewed more often than at half of their seven days; beyond it the oldest goes.
+pub const FORMER_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub const FORMER_KEYS: usize = 12;
+
 /// On stopping: the longest that unacknowledged batches and the goodbye may take together.
 pub const GOODBYE_WAIT: Duration = Duration::from_millis(500);
 /// Of that, for the batches.

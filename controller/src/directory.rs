@@ -176,9 +176,9 @@ impl Directory for StoreDirectory {
 fn judge(owner: Option<KeyOwner>) -> Result<Authorised, Refusal> {
     let Some(owner) = owner else {
         return Err(Refusal {
-            code: RefusalCode::KeyRevoked,
-            message: "this controller does not know this agent's key (it was renewed elsewhere, or belongs to another \
-                      controller): enrol the host again with a join token that is bound to its name"
+            code: RefusalCode::KeyUnknown,
+            message: "this controller does not know this agent's key (it was renewed elsewhere, belongs to another \
+                      controller, or is younger than the backup that this one was restored from): enrol the host again with a join token that is bound to its name"
                 .into(),
         });
     };
@@ -234,6 +234,9 @@ mod tests {
         assert_eq!((judged.agent.host_id, judged.host_name.as_str()), (3, "alpha"));
         let refused = judge(Some(KeyOwner { revoked_for: Some("stolen".into()), ..owner() })).expect_err("revoked");
         assert!(refused.message.contains("stolen") && refused.message.contains("join token"), "{refused}");
-        assert!(judge(None).expect_err("unknown").message.contains("enrol"));
+        assert_eq!(refused.code, RefusalCode::KeyRevoked, "no former key of it is tried");
+        let unknown = judge(None).expect_err("unknown");
+        assert!(unknown.message.contains("enrol"), "{unknown}");
+        assert_eq!(unknown.code, RefusalCode::KeyUnknown);
     }
 }

@@ -146,8 +146,11 @@ pub enum RefusalCode {
     TokenRevoked,
     /// The token is bound to another host name.
     TokenHost,
-    /// The key is not, or no longer, allowed.
+    /// The key was revoked.
     KeyRevoked,
+    /// No such key is known here; of a restored backup, one before it may be. Agents that lack this word read
+    /// [`Self::Other`].
+    KeyUnknown,
     /// The certificate ended too long ago to renew.
     CertificateExpired,
     /// The request breaks the protocol.
@@ -216,6 +219,24 @@ mod tests {
         assert_eq!(credit, [0x81, 0xa1, b'c', 0xcd, 1, 44]);
         let history = rmp_serde::to_vec_named(&AgentControl::History { batches: 7 }).expect("encodes");
         assert_eq!(history, [0x81, 0xa1, b'h', 0x81, 0xa1, b'b', 7]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_apart_from_a_revoked_one_and_older_agents_read_another_reason() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Older {
+            KeyRevoked,
+            #[serde(other)]
+            Other,
+        }
+        let bytes = |code| rmp_serde::to_vec_named(&code).expect("encodes");
+        assert_eq!(bytes(RefusalCode::KeyUnknown), b"\xabkey_unknown");
+        assert_eq!(bytes(RefusalCode::KeyRevoked), b"\xabkey_revoked");
+        let older = |code| rmp_serde::from_slice::<Older>(&bytes(code)).expect("is read");
+        assert_eq!(older(RefusalCode::KeyUnknown), Older::Other);
+        assert_eq!(older(RefusalCode::KeyRevoked), Older::KeyRevoked);
+        assert!(RefusalCode::KeyUnknown.is_final());
     }
 
     #[test]

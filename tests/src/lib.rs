@@ -10,13 +10,14 @@
 //! - [`figures`]: what a benchmark found, beside its peers.
 //! - [`past`]: what an agent holds that was cut off for long.
 //! - [`measure`]: what processes cost. [`account`]: their CPU time, by the kernel's own account.
-//! - [`random`]: chance that a seed repeats.
+//! - [`clock`]: a wall clock that a test sets.
 //! - [`sim_net`]: a seeded network in memory; [`sim_controller`], [`sim_agent`]: both ends on it, without a database.
 //! - [`systemd_host`]: a Debian with systemd, and the executor in it.
 //! - [`postgres`]: a private cluster for each test binary, a database for each test.
 
 pub mod account;
 pub mod client;
+pub mod clock;
 pub mod docker;
 pub mod executor;
 pub mod fake_docker;

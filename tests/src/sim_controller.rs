@@ -97,6 +97,11 @@ impl Memory {
         self.tables().keys.insert(key_hash, agent);
     }
 
+    /// Forgets a key, as a backup does that is older.
+    pub fn forget(&self, key_hash: &[u8; 32]) {
+        self.tables().keys.remove(key_hash);
+    }
+
     pub fn revoke(&self, agent_id: Uuid) {
         self.tables().revoked.insert(agent_id);
     }
@@ -130,6 +135,10 @@ pub fn revoked() -> Refusal {
     Refusal { code: RefusalCode::KeyRevoked, message: "this agent was revoked: enrol it with a new token".into() }
 }
 
+fn unknown() -> Refusal {
+    Refusal { code: RefusalCode::KeyUnknown, message: "this key is not known here: enrol it with a new token".into() }
+}
+
 impl Directory for Memory {
     async fn authorise(&self, key_hash: [u8; 32]) -> Result<Authorised, Refusal> {
         self.answer().await;
@@ -138,8 +147,10 @@ impl Directory for Memory {
         if tables.refuse_lookup == Some(tables.lookups.len()) {
             return Err(revoked());
         }
-        let agent = tables.keys.get(&key_hash).filter(|agent| !tables.revoked.contains(&agent.agent_id));
-        let agent = *agent.ok_or_else(revoked)?;
+        let agent = *tables.keys.get(&key_hash).ok_or_else(unknown)?;
+        if tables.revoked.contains(&agent.agent_id) {
+            return Err(revoked());
+        }
         Ok(Authorised { agent, host_name: format!("host-{}", agent.host_id) })
     }
 

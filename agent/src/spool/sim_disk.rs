@@ -20,6 +20,8 @@ pub struct Faults {
     pub refuses: bool,
     /// Another process has locked it.
     pub in_use: bool,
+    /// A sync is done only when the test says so, and covers what was there when it began.
+    pub syncs_take_time: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -27,6 +29,13 @@ struct Content {
     bytes: Vec<u8>,
     /// So many survive a power cut.
     synced: usize,
+}
+
+/// What a sync that has begun will have made certain.
+#[derive(Debug)]
+enum Syncing {
+    File(u64, usize),
+    Names(BTreeMap<String, u64>),
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +46,7 @@ struct World {
     synced_names: BTreeMap<String, u64>,
     next: u64,
     faults: Faults,
+    syncing: Vec<Syncing>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -56,6 +66,14 @@ impl SimDisk {
         self.set(Faults::default());
     }
 
+    /// The syncs that have begun are done.
+    pub fn synced(&self) {
+        let mut world = self.world();
+        for syncing in std::mem::take(&mut world.syncing) {
+            world.synced(syncing);
+        }
+    }
+
     /// The power was cut: of each file, what was synced stays, and `kept` bytes beyond that.
     pub fn cut(&self, kept: usize) {
         let mut world = self.world();
@@ -65,6 +83,7 @@ impl SimDisk {
             content.bytes.truncate(stays);
         }
         world.faults = Faults::default();
+        world.syncing.clear();
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -110,6 +129,22 @@ impl World {
     fn file(&mut self, name: &str) -> io::Result<&mut Content> {
         let file = *self.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         self.files.get_mut(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// A sync of this begins.
+    fn sync(&mut self, syncing: Syncing) {
+        if self.faults.syncs_take_time { self.syncing.push(syncing) } else { self.synced(syncing) }
+    }
+
+    fn synced(&mut self, syncing: Syncing) {
+        match syncing {
+            Syncing::File(file, bytes) => {
+                if let Some(content) = self.files.get_mut(&file) {
+                    content.synced = bytes.min(content.bytes.len()).max(content.synced);
+                }
+            }
+            Syncing::Names(names) => self.synced_names = names,
+        }
     }
 
     fn used(&self) -> usize {
@@ -176,7 +211,8 @@ impl Disk for SimDisk {
     fn sync_names(&self) -> io::Result<()> {
         let mut world = self.world();
         world.call()?;
-        world.synced_names = world.names.clone();
+        let names = world.names.clone();
+        world.sync(Syncing::Names(names));
         Ok(())
     }
 
@@ -215,9 +251,8 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.disk.world();
         world.call()?;
-        if let Some(content) = world.files.get_mut(&self.file) {
-            content.synced = content.bytes.len();
-        }
+        let bytes = world.files.get(&self.file).map_or(0, |content| content.bytes.len());
+        world.sync(Syncing::File(self.file, bytes));
         Ok(())
     }
 

@@ -17,9 +17,11 @@ pub(super) enum Syncer {
     Thread {
         jobs: SyncSender<Job>,
         /// Why the last one failed.
-        failed: Arc<Mutex<Option<io::Error>>>,
+        failed: Failed,
     },
 }
+
+type Failed = Arc<Mutex<Option<io::Error>>>;
 
 /// One file to be synced.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn run(&self) -> io::Result<()> {
+    pub fn run(&self) -> io::Result<()> {
         if !self.file.is_named()? {
             return Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed"));
         }
@@ -49,10 +51,15 @@ impl Job {
 impl Syncer {
     /// A syncer whose jobs `serve` runs; `synced` hears of them.
     pub fn thread(synced: watch::Sender<Synced>) -> (Self, impl FnOnce()) {
-        let (jobs, queue) = sync_channel::<Job>(SPOOL_SYNCS);
-        let failed = Arc::new(Mutex::new(None));
-        let said = Arc::clone(&failed);
-        (Self::Thread { jobs, failed }, move || serve(&queue, &said, &synced))
+        let (syncer, queue, said) = Self::queue();
+        (syncer, move || serve(&queue, &said, &synced))
+    }
+
+    /// A syncer, its jobs, and where to say why one failed.
+    pub fn queue() -> (Self, Receiver<Job>, Failed) {
+        let (jobs, queue) = sync_channel(SPOOL_SYNCS);
+        let failed = Failed::default();
+        (Self::Thread { jobs, failed: Arc::clone(&failed) }, queue, failed)
     }
 
     /// Why a job failed since the last look.

@@ -34,9 +34,8 @@ pub(super) enum DialError {
 }
 
 /// Dials and says hello as this agent's connection number `number`.
-pub(super) async fn dial(link: &Link, number: u64) -> Result<Welcomed, DialError> {
-    let identity = link.identity.current();
-    let (endpoint, connection) = connect(link, &identity).await?;
+pub(super) async fn dial(link: &Link, identity: &Identity, number: u64) -> Result<Welcomed, DialError> {
+    let (endpoint, connection) = connect(link, identity).await?;
     let hello = Hello {
         versions: VERSIONS.to_vec(),
         agent_version: link.about.agent_version.clone(),
@@ -48,9 +47,9 @@ pub(super) async fn dial(link: &Link, number: u64) -> Result<Welcomed, DialError
         inventory: link.inventory.hashes(),
         held_epochs: link.spool.held_epochs(),
     };
-    let (answer, send, recv) = exchange(&connection, &identity, AgentControl::Hello(hello)).await?;
+    let (answer, send, recv) = exchange(&connection, identity, AgentControl::Hello(hello)).await?;
     let ControllerControl::Welcome(welcome) = answer else {
-        return Err(unexpected(&identity));
+        return Err(unexpected(identity));
     };
     if !VERSIONS.contains(&welcome.version) {
         return Err(DialError::Rejected(format!(
@@ -63,18 +62,17 @@ pub(super) async fn dial(link: &Link, number: u64) -> Result<Welcomed, DialError
 }
 
 /// Renews a certificate that has ended, which is all that the controller then allows.
-pub(super) async fn renew(link: &Link) -> Result<(), DialError> {
-    let identity = link.identity.current();
+pub(super) async fn renew(link: &Link, identity: &Identity) -> Result<(), DialError> {
     let failed = |error: crate::identity::IdentityError| DialError::Rejected(error.to_string());
     let key = NewKey::generate().map_err(failed)?;
     let csr = key.request().map_err(failed)?;
-    let (_endpoint, connection) = connect(link, &identity).await?;
-    let (answer, _send, _recv) = exchange(&connection, &identity, AgentControl::Renew { csr }).await?;
+    let (_endpoint, connection) = connect(link, identity).await?;
+    let (answer, _send, _recv) = exchange(&connection, identity, AgentControl::Renew { csr }).await?;
     connection.close(VarInt::from_u32(close::DONE), b"renewed");
     let ControllerControl::Renewed { chain } = answer else {
-        return Err(unexpected(&identity));
+        return Err(unexpected(identity));
     };
-    let renewed = identity.renewed(&key, &chain).map_err(failed)?;
+    let renewed = link.identity.current().renewed(&key, &chain, link.clock.controller_ms()).map_err(failed)?;
     link.identity.replace(renewed).await.map_err(failed)?;
     tracing::info!("the certificate had ended and was renewed");
     Ok(())

@@ -39,6 +39,7 @@ pub(super) async fn run(
     recv: RecvStream,
     link: &Link,
     Road { in_flight, history, .. }: Road<'_>,
+    renew_at: Option<Instant>,
     stop: &CancellationToken,
 ) -> Ended {
     let (answers, answers_out) = mpsc::channel(CONTROL_QUEUE);
@@ -52,7 +53,7 @@ pub(super) async fn run(
         asked: None,
         measured: None,
         ping_at: Instant::now(),
-        renew_at: renewal(link),
+        renew_at,
         pending: None,
     };
     tokio::select! {
@@ -207,7 +208,7 @@ impl Talk<'_> {
 
     async fn renewed(&mut self, chain: &[Vec<u8>]) {
         let Some(key) = self.pending.take() else { return };
-        let renewed = self.link.identity.current().renewed(&key, chain);
+        let renewed = self.link.identity.current().renewed(&key, chain, self.link.clock.controller_ms());
         let stored = match renewed {
             Ok(identity) => self.link.identity.replace(identity).await,
             Err(error) => Err(error),
@@ -223,7 +224,7 @@ impl Talk<'_> {
 }
 
 /// When to renew: at 50–67 % of the certificate's life, by the best known time.
-fn renewal(link: &Link) -> Option<Instant> {
+pub(super) fn renewal(link: &Link) -> Option<Instant> {
     let (begins_ms, ends_ms) = link.identity.current().validity_ms().ok()?;
     let share = 0.50 + 0.17 * Random(link.seed ^ begins_ms as u64).unit();
     let at_ms = begins_ms + ((ends_ms - begins_ms) as f64 * share) as i64;

@@ -44,14 +44,21 @@ impl Ended {
     }
 }
 
-/// Sends what the spool holds and takes acks until the connection ends or `stop`.
-pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, stop: &CancellationToken) -> Ended {
+/// Sends what the spool holds and takes acks until the connection ends or `stop`. A former key is renewed at once.
+pub(super) async fn run(
+    welcomed: Welcomed,
+    is_former: bool,
+    link: &Link,
+    in_flight: &InFlight,
+    stop: &CancellationToken,
+) -> Ended {
     let Welcomed { endpoint, connection, mut send, recv, welcome } = welcomed;
     let head = *link.spool.head().borrow();
     link.spool.settle(&welcome.stored);
     push_documents(&link.inventory.documents(&welcome.wanted), &link.spool);
     let version = welcome.version;
     let history = History::new(version);
+    let renew_at = if is_former { Some(Instant::now()) } else { control::renewal(link) };
     let road = Road { connection: &connection, spool: &link.spool, in_flight, history: &history, head };
     let ended = tokio::select! {
         biased;
@@ -60,7 +67,7 @@ pub(super) async fn run(welcomed: Welcomed, link: &Link, in_flight: &InFlight, s
         ended = streams::run(Cargo::PastFacts, road) => ended,
         ended = streams::run(Cargo::PastSamples, road) => ended,
         // After the streams, so that a ping shares the packet of the batch that it waited for.
-        ended = control::run(&mut send, recv, link, road, stop) => ended,
+        ended = control::run(&mut send, recv, link, road, renew_at, stop) => ended,
         ended = errands::run(&connection, version, link) => ended,
         () = flushed(in_flight, stop) => Ended::Goodbye,
     };

@@ -47,6 +47,7 @@ pub async fn run(link: Link, stop: CancellationToken) {
         number: 0,
         stall_wait: STALL_WAIT,
         renew_first: false,
+        former: 0,
         said: None,
         current: None,
         dialling: None,
@@ -69,7 +70,7 @@ pub async fn run(link: Link, stop: CancellationToken) {
                 None
             }
             News::Dialled(Ok(None)) => {
-                supervisor.renew_first = false;
+                (supervisor.renew_first, supervisor.former) = (false, 0);
                 Some(Duration::ZERO)
             }
             News::Dialled(Err(error)) => Some(supervisor.failed(&error)),
@@ -89,6 +90,8 @@ struct Supervisor<'a> {
     stall_wait: Duration,
     /// The certificate has ended: the next dial renews it.
     renew_first: bool,
+    /// How many renewals ago the key was made that the next dial shows.
+    former: usize,
     /// The last failure that was logged; the same one is not logged again.
     said: Option<String>,
     current: Option<Current<'a>>,
@@ -132,7 +135,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.number += 1;
-        let (link, number) = (self.link, self.number);
+        let (link, number, former) = (self.link, self.number, self.former);
         let renew_first = self.renew_first || self.has_ended();
         self.dialling = Some(Box::pin(async move {
             sleep(pause).await;
@@ -142,17 +145,18 @@ impl<'a> Supervisor<'a> {
                 }
                 link.spool.belongs_to(&link.identity.current().host_name);
             }
+            let identity = link.identity.before(former);
             if renew_first {
-                renew(link).await.map(|()| None)
+                renew(link, &identity).await.map(|()| None)
             } else {
-                dial(link, number).await.map(|welcomed| Some(Box::new(welcomed)))
+                dial(link, &identity, number).await.map(|welcomed| Some(Box::new(welcomed)))
             }
         }));
     }
 
     /// Whether the certificate has ended by the controller's time; the host's clock alone proves nothing.
     fn has_ended(&self) -> bool {
-        let ends = self.link.identity.current().validity_ms();
+        let ends = self.link.identity.before(self.former).validity_ms();
         ends.is_ok_and(|(_, ends_ms)| self.link.clock.controller_ms().is_some_and(|now_ms| now_ms > ends_ms))
     }
 
@@ -169,9 +173,16 @@ impl<'a> Supervisor<'a> {
         self.said = None;
         let controller = welcomed.connection.remote_address();
         tracing::info!(%controller, version = welcomed.welcome.controller_version, "session with the controller is up");
+        let is_former = std::mem::take(&mut self.former) > 0;
+        if is_former {
+            tracing::warn!(
+                "the controller does not know this host's key, but one before it, as after its restore from a backup: \
+                 renewing that now"
+            );
+        }
         let in_flight = Arc::new(InFlight::default());
         let (link, stop, sent) = (self.link, self.stop, Arc::clone(&in_flight));
-        let task = Box::pin(async move { session::run(*welcomed, link, &sent, stop).await });
+        let task = Box::pin(async move { session::run(*welcomed, is_former, link, &sent, stop).await });
         self.current = Some(Current { task, in_flight, since: Instant::now() });
     }
 
@@ -198,6 +209,9 @@ impl<'a> Supervisor<'a> {
 
     /// Says why there is no session; returns the pause before the next dial.
     fn failed(&mut self, error: &DialError) -> Duration {
+        if self.goes_back(error) {
+            return Duration::ZERO;
+        }
         self.say(&error.to_string());
         match error {
             DialError::Refused(refusal) if refusal.code == RefusalCode::CertificateExpired => {
@@ -208,6 +222,20 @@ impl<'a> Supervisor<'a> {
             DialError::Rejected(_) => self.backoff.jittered(FINAL_RETRY),
             DialError::Refused(_) | DialError::Unreachable(..) => self.backoff.next(),
         }
+    }
+
+    /// Whether the next dial shows the key before the one that nobody knew. Each is shown once; after the oldest, and
+    /// after any other refusal, it is the current one's turn again.
+    fn goes_back(&mut self, error: &DialError) -> bool {
+        self.former = match error {
+            DialError::Refused(refusal) if refusal.code == RefusalCode::KeyUnknown => {
+                (self.former + 1) % (1 + self.link.identity.current().formers())
+            }
+            // With that key it renews.
+            DialError::Refused(refusal) if refusal.code == RefusalCode::CertificateExpired => return false,
+            _ => 0,
+        };
+        self.former > 0
     }
 
     fn say(&mut self, words: &str) {

@@ -7,6 +7,7 @@ mod delivery;
 mod enrolment;
 mod errands;
 mod faults;
+mod former;
 mod history;
 mod real;
 mod trust;

@@ -10,7 +10,7 @@ use crate::spool::sync::Job;
 use crate::tick::wall_ms;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The segment that a lane is appended to.
 #[derive(Debug)]
@@ -136,5 +136,12 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// When samples are due, whatever else there was to do since the last sync. What the syncer had no room for is
+    /// asked for again a whole interval later.
+    pub(super) fn sync_in(&self, now: Instant) -> Duration {
+        let since = self.samples_synced.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        SPOOL_SYNC_EVERY.checked_sub(since).filter(|rest| !rest.is_zero()).unwrap_or(SPOOL_SYNC_EVERY)
     }
 }

@@ -11,7 +11,7 @@ use super::format::{Lane, Name};
 use super::index::Index;
 use super::sync::Syncer;
 use super::{Bounds, Spool, cursor, owner, recovery};
-use crate::limits::{SPOOL_CURSOR_EVERY, SPOOL_RETRY, SPOOL_SYNC_EVERY, SPOOL_TURN};
+use crate::limits::{SPOOL_CURSOR_EVERY, SPOOL_RETRY, SPOOL_TURN};
 use append::Open;
 use std::collections::BTreeMap;
 use std::io;
@@ -90,7 +90,7 @@ impl Writer {
         if self.retry_at.is_some() {
             SPOOL_RETRY
         } else if dirty {
-            SPOOL_SYNC_EVERY
+            self.sync_in(now)
         } else {
             SPOOL_CURSOR_EVERY
         }

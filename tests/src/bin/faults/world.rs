@@ -2,9 +2,9 @@
 
 use crate::points;
 use anyhow::{Context, Result};
+use fleetlight_tests::clock::FalseClock;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -54,6 +54,8 @@ pub struct World {
     pub form: Form,
     pub seed: u64,
     folder: PathBuf,
+    clock: FalseClock,
+    wrong_clock: FalseClock,
     pub goal: Goal,
     began: Instant,
     /// Milliseconds that controller and hosts are ahead of the real clock.
@@ -70,6 +72,8 @@ impl World {
             form,
             seed,
             folder: folder.to_owned(),
+            clock: FalseClock::new(&folder.join("clock")),
+            wrong_clock: FalseClock::new(&folder.join("wrong-clock")),
             goal,
             began: Instant::now(),
             ahead_ms: AtomicI64::new(0),
@@ -84,13 +88,9 @@ impl World {
 
     /// The environment of a process: its clock, and where it notes the point at which it dies.
     pub fn env(&self, is_wrong: bool) -> Result<Vec<(String, String)>> {
-        let clock = self.folder.join(if is_wrong { "wrong-clock" } else { "clock" });
-        let stub = fleetlight_tests::system::binary("libfleetlight_clock_stub.so")?;
-        Ok(vec![
-            ("LD_PRELOAD".into(), stub.display().to_string()),
-            ("FLEETLIGHT_CLOCK".into(), clock.display().to_string()),
-            self.note(),
-        ])
+        let mut env = if is_wrong { &self.wrong_clock } else { &self.clock }.env()?;
+        env.push(self.note());
+        Ok(env)
     }
 
     /// Where a process notes the point at which it dies.
@@ -124,13 +124,8 @@ impl World {
 
     fn set_clocks(&self) -> Result<()> {
         let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
-        let wrong_ms = ahead_ms + self.wrong_ms.load(Ordering::Relaxed);
-        for (name, ms) in [("clock", ahead_ms), ("wrong-clock", wrong_ms)] {
-            // In place and at once: the processes have these files open, and an empty one is the real time.
-            let file = fs::File::options().write(true).create(true).truncate(false).open(self.folder.join(name))?;
-            file.write_all_at(&ms.to_le_bytes(), 0)?;
-        }
-        Ok(())
+        self.clock.set(ahead_ms)?;
+        self.wrong_clock.set(ahead_ms + self.wrong_ms.load(Ordering::Relaxed))
     }
 
     /// A kill from outside.
