@@ -72,6 +72,43 @@ export function SetupPage(props) {
   });
 }
 
+/** A password that somebody else chose holds until its owner has chosen one. @param {{ onDone: () => void }} props */
+export function PasswordDue(props) {
+  const old = useSignal("");
+  const chosen = useSignal("");
+  const error = useSignal("");
+  const busy = useSignal(false);
+  const send = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    busy.value = true;
+    try {
+      await post("password", { old: old.value, new: chosen.value });
+      props.onDone();
+    } catch (failure) {
+      error.value = explain(failure);
+    } finally {
+      busy.value = false;
+    }
+  };
+  /** @param {string} label @param {string} name @param {import("@preact/signals").Signal<string>} value @param {boolean} first */
+  const field = (label, name, value, first) =>
+    html`<label>${label} <input type="password" autocomplete=${name} required autofocus=${first} value=${value.value} onInput=${(
+      /** @type {any} */ event,
+    ) => {
+      value.value = event.target.value;
+    }} /></label>`;
+  return h(
+    Gate,
+    { title: "Choose a new password" },
+    html`<p class="muted">The present one was given to you by somebody else.</p>
+      <form class="form" onSubmit=${send}>
+        ${field("Present password", "current-password", old, true)}${field("New password", "new-password", chosen, false)}
+        ${error.value && h(ErrorNote, {}, error.value)}
+        <button type="submit" class="button primary" disabled=${busy.value}>Change the password</button>
+      </form>`,
+  );
+}
+
 /** @param {{ note: string, onDone: () => void }} props */
 export function LoginPage(props) {
   return h(PasswordForm, {
