@@ -10,7 +10,7 @@ function Gate(props) {
   return html`<main id="main" class="gate" tabindex="-1"><p class="brand">Fleetlight</p><h1>${props.title}</h1>${props.children}</main>`;
 }
 
-/** @param {{ title: string, admin: boolean, button: string, busy: string, submit: (name: string, password: string) => Promise<any>, onDone: () => void, note?: string, children?: import("preact").ComponentChildren }} props */
+/** @param {{ title: string, first: boolean, button: string, busy: string, submit: (name: string, password: string) => Promise<any>, onDone: () => void, note?: string, children?: import("preact").ComponentChildren }} props */
 function PasswordForm(props) {
   const name = useSignal("admin");
   const password = useSignal("");
@@ -36,15 +36,9 @@ function PasswordForm(props) {
     props.children,
     props.note && html`<p class="muted">${props.note}</p>`,
     html`<form class="form" onSubmit=${send}>
-      <label>Name
-        <input type="text" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required readonly=${props.admin} value=${name.value} onInput=${(
-          /** @type {any} */ event,
-        ) => {
-          name.value = event.target.value;
-        }} />
-      </label>
+      ${!props.first && nameField(name)}
       <label>Password
-        <input type=${shown.value ? "text" : "password"} name="password" autocomplete=${props.admin ? "new-password" : "current-password"} required autofocus value=${password.value} onInput=${(
+        <input type=${shown.value ? "text" : "password"} name="password" autocomplete=${props.first ? "new-password" : "current-password"} required autofocus value=${password.value} onInput=${(
           /** @type {any} */ event,
         ) => {
           password.value = event.target.value;
@@ -59,14 +53,25 @@ function PasswordForm(props) {
   );
 }
 
+/** @param {import("@preact/signals").Signal<string>} name */
+function nameField(name) {
+  return html`<label>Name
+    <input type="text" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required value=${name.value} onInput=${(
+      /** @type {any} */ event,
+    ) => {
+      name.value = event.target.value;
+    }} />
+  </label>`;
+}
+
 /** @param {{ token: string, onDone: () => void }} props */
 export function SetupPage(props) {
   return h(PasswordForm, {
-    title: "Set the admin's password",
-    admin: true,
+    title: "Set your password",
+    first: true,
     button: "Set the password",
     busy: "Setting the password…",
-    note: "This link works once. There is no other way in until the password is set.",
+    note: "This link works once.",
     submit: (_, password) => post("setup", { token: props.token, password }),
     onDone: props.onDone,
   });
@@ -113,7 +118,7 @@ export function PasswordDue(props) {
 export function LoginPage(props) {
   return h(PasswordForm, {
     title: "Log in",
-    admin: false,
+    first: false,
     button: "Log in",
     busy: "Logging in…",
     note: props.note,
