@@ -69,7 +69,7 @@ async function firstPassword(page) {
   );
   await check("start: a clean console", () => expect(!noticed.errors.length, noticed.errors.join("\n")));
   await page.goto(options.setupLink);
-  await page.getByRole("heading", { name: "Set the admin's password" }).waitFor();
+  await page.getByRole("heading", { name: "Set your password" }).waitFor();
   await axeInAllLooks(page, "setup");
   await check("setup: a short password is refused in words", async () => {
     await page.getByLabel("Password", { exact: true }).fill("short");

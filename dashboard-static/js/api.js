@@ -10,6 +10,8 @@ export class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.title || `The controller answered ${status}.`);
     this.status = status;
+    /** What mends it, for programs. */
+    this.code = /** @type {string | null} */ (problem.code ?? null);
     this.requestId = /** @type {string | null} */ (problem.request_id ?? null);
   }
 }
@@ -51,6 +53,13 @@ export const post = (path, body) => call("POST", path, body);
 export const remove = (path) => call("DELETE", path);
 /** Address of the event stream. @param {number | null} hostId */
 export const streamUrl = (hostId) => `${BASE}/stream${hostId === null ? "" : `?host=${hostId}`}`;
+
+/** Address of a command's stream. @param {string} id */
+export const commandStreamUrl = (id) => `${BASE}/commands/${encodeURIComponent(id)}/stream`;
+/** Address of the logs' stream. @param {URLSearchParams} query */
+export const logsStreamUrl = (query) => `${BASE}/logs/stream?${query}`;
+/** Address of the audit log as a table. @param {URLSearchParams} query */
+export const auditCsvUrl = (query) => `${BASE}/audit.csv?${query}`;
 
 /** What went wrong, in words, with the request's id where there is one. @param {unknown} error */
 export function explain(error) {

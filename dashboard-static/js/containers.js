@@ -1,6 +1,8 @@
 // Containers of a host: what each is, how it does, and why it died.
 
 import { h } from "preact";
+import { BulkButton } from "./bulk-dialog.js";
+import { ContainerActions } from "./container-actions.js";
 import { crashLoop } from "./facts.js";
 import { parseQuery, passes } from "./filter.js";
 import { byteRate, bytes, bytesOf, count, percent, plural } from "./format.js";
@@ -12,6 +14,13 @@ import { Age, Bar, Empty, html, LogLines, nothing, plainLine, Section, StatusMar
 
 /** @typedef {import("./types.js").HostView} HostView */
 /** @typedef {{ key: string, body: any, values: import("./types.js").Values }} Container */
+
+/** @param {number} hostId @returns {import("./table.js").Column<Container>[]} */
+function columnsFor(hostId) {
+  /** @param {Container} row */
+  const cell = (row) => h(ContainerActions, { hostId, id: row.key, body: row.body, key: row.key });
+  return [...CONTAINER_COLUMNS, { name: "act", label: "Do", cell }];
+}
 
 /** @type {import("./table.js").Column<Container>[]} */
 const CONTAINER_COLUMNS = [
@@ -216,13 +225,17 @@ export function Containers(props) {
   const rows = all.filter((row) => passes(terms, containerFields(row)));
   return h(
     Section,
-    { id: "containers", title: "Containers", note: summaryOf(all) },
+    {
+      id: "containers",
+      title: "Containers",
+      note: html`${summaryOf(all)} ${h(BulkButton, { hostId: props.view.id, rows })}`,
+    },
     props.absent,
     rows.length
       ? h(/** @type {typeof DataTable<Container>} */ (DataTable), {
           name: "containers",
           caption: "Containers",
-          columns: CONTAINER_COLUMNS,
+          columns: columnsFor(props.view.id),
           rows,
           rowKey: (row) => row.key,
           below: crashBelow,

@@ -1,5 +1,6 @@
 // Events in words.
 
+import { commandStatus } from "./commands.js";
 import { duration, moment } from "./format.js";
 
 /** @typedef {import("./types.js").HostEvent} HostEvent */
@@ -22,6 +23,8 @@ const FACTS = {
   gpu_back: () => "back",
   mount_changed: changedState,
   collector_changed: changedState,
+  command_finished: (detail) =>
+    `${commandStatus({ state: "finished", outcome: detail.outcome }).word}: ${detail.observed || detail.reason || detail.asked}`,
 };
 
 /** @param {any} detail */

@@ -10,7 +10,7 @@ function Gate(props) {
   return html`<main id="main" class="gate" tabindex="-1"><p class="brand">Fleetlight</p><h1>${props.title}</h1>${props.children}</main>`;
 }
 
-/** @param {{ title: string, admin: boolean, button: string, busy: string, submit: (name: string, password: string) => Promise<any>, onDone: () => void, note?: string, children?: import("preact").ComponentChildren }} props */
+/** @param {{ title: string, first: boolean, button: string, busy: string, submit: (name: string, password: string) => Promise<any>, onDone: () => void, note?: string, children?: import("preact").ComponentChildren }} props */
 function PasswordForm(props) {
   const name = useSignal("admin");
   const password = useSignal("");
@@ -36,15 +36,9 @@ function PasswordForm(props) {
     props.children,
     props.note && html`<p class="muted">${props.note}</p>`,
     html`<form class="form" onSubmit=${send}>
-      <label>Name
-        <input type="text" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required readonly=${props.admin} value=${name.value} onInput=${(
-          /** @type {any} */ event,
-        ) => {
-          name.value = event.target.value;
-        }} />
-      </label>
+      ${!props.first && nameField(name)}
       <label>Password
-        <input type=${shown.value ? "text" : "password"} name="password" autocomplete=${props.admin ? "new-password" : "current-password"} required autofocus value=${password.value} onInput=${(
+        <input type=${shown.value ? "text" : "password"} name="password" autocomplete=${props.first ? "new-password" : "current-password"} required autofocus value=${password.value} onInput=${(
           /** @type {any} */ event,
         ) => {
           password.value = event.target.value;
@@ -59,24 +53,72 @@ function PasswordForm(props) {
   );
 }
 
+/** @param {import("@preact/signals").Signal<string>} name */
+function nameField(name) {
+  return html`<label>Name
+    <input type="text" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required value=${name.value} onInput=${(
+      /** @type {any} */ event,
+    ) => {
+      name.value = event.target.value;
+    }} />
+  </label>`;
+}
+
 /** @param {{ token: string, onDone: () => void }} props */
 export function SetupPage(props) {
   return h(PasswordForm, {
-    title: "Set the admin's password",
-    admin: true,
+    title: "Set your password",
+    first: true,
     button: "Set the password",
     busy: "Setting the password…",
-    note: "This link works once. There is no other way in until the password is set.",
+    note: "This link works once.",
     submit: (_, password) => post("setup", { token: props.token, password }),
     onDone: props.onDone,
   });
+}
+
+/** A password that somebody else chose holds until its owner has chosen one. @param {{ onDone: () => void }} props */
+export function PasswordDue(props) {
+  const old = useSignal("");
+  const chosen = useSignal("");
+  const error = useSignal("");
+  const busy = useSignal(false);
+  const send = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    busy.value = true;
+    try {
+      await post("password", { old: old.value, new: chosen.value });
+      props.onDone();
+    } catch (failure) {
+      error.value = explain(failure);
+    } finally {
+      busy.value = false;
+    }
+  };
+  /** @param {string} label @param {string} name @param {import("@preact/signals").Signal<string>} value @param {boolean} first */
+  const field = (label, name, value, first) =>
+    html`<label>${label} <input type="password" autocomplete=${name} required autofocus=${first} value=${value.value} onInput=${(
+      /** @type {any} */ event,
+    ) => {
+      value.value = event.target.value;
+    }} /></label>`;
+  return h(
+    Gate,
+    { title: "Choose a new password" },
+    html`<p class="muted">The present one was given to you by somebody else.</p>
+      <form class="form" onSubmit=${send}>
+        ${field("Present password", "current-password", old, true)}${field("New password", "new-password", chosen, false)}
+        ${error.value && h(ErrorNote, {}, error.value)}
+        <button type="submit" class="button primary" disabled=${busy.value}>Change the password</button>
+      </form>`,
+  );
 }
 
 /** @param {{ note: string, onDone: () => void }} props */
 export function LoginPage(props) {
   return h(PasswordForm, {
     title: "Log in",
-    admin: false,
+    first: false,
     button: "Log in",
     busy: "Logging in…",
     note: props.note,

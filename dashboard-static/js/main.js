@@ -4,8 +4,12 @@ import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import { AgentsPage } from "./agents-page.js";
 import { explain, get, post } from "./api.js";
+import { AuditPage } from "./audit-page.js";
+import { startCommands } from "./commands.js";
+import { BulkPage, CommandsPage } from "./commands-page.js";
 import { HostPage } from "./host-page.js";
-import { LoginPage, SetupPage, SetupRequired, Unreachable } from "./login-page.js";
+import { LoginPage, PasswordDue, SetupPage, SetupRequired, Unreachable } from "./login-page.js";
+import { LogsPage } from "./logs-page.js";
 import { Overview } from "./overview.js";
 import { startKeys } from "./places.js";
 import { go, route, startRouting } from "./route.js";
@@ -16,13 +20,17 @@ import { Empty, html } from "./ui.js";
 
 async function openSession() {
   try {
-    const { name, setup_required } = await get("session");
+    const { name, setup_required, must_change_password, may } = await get("session");
     if (name === null) {
       session.value = { phase: setup_required ? "setup" : "anonymous", name: "", error: "" };
       return;
     }
+    if (must_change_password) {
+      session.value = { phase: "due", name, error: "" };
+      return;
+    }
     catalogue.value = await get("catalogue");
-    session.value = { phase: "open", name, error: "" };
+    session.value = { phase: "open", name, error: "", may };
   } catch (error) {
     session.value = { phase: "failed", name: "", error: explain(error) };
   }
@@ -58,6 +66,7 @@ function App() {
   if (phase !== "open" && first === "setup" && second) return h(SetupPage, { token: second, onDone: entered });
   if (phase === "setup") return h(SetupRequired, {});
   if (phase === "anonymous") return h(LoginPage, { note: error, onDone: entered });
+  if (phase === "due") return h(PasswordDue, { onDone: openSession });
   return h(Shell, { onLogout: endSession }, currentPage());
 }
 
@@ -66,6 +75,10 @@ function currentPage() {
   if (!first || first === "setup") return h(Overview, {});
   if (chosenId() !== null) return h(HostPage, {});
   if (first === "agents") return h(AgentsPage, {});
+  if (first === "commands") return h(CommandsPage, {});
+  if (first === "bulk") return h(BulkPage, { key: route.value.parts[1] });
+  if (first === "logs") return h(LogsPage, {});
+  if (first === "audit") return h(AuditPage, {});
   return html`<div class="page"><h1>Not here</h1>${h(Empty, { title: "There is no such page." }, html`<a href="#/">Go to the overview</a>`)}</div>`;
 }
 
@@ -74,6 +87,7 @@ function start() {
   startRouting();
   startKeys();
   startClock();
+  startCommands();
   openSession();
   const id = { now: /** @type {number | null | undefined} */ (undefined) };
   effect(() => {

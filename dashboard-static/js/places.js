@@ -64,6 +64,9 @@ function places() {
       .map((id) => ({ name: `This host: ${id}`, act: () => jump(id) }))
       .filter((_, at) => document.getElementById(`${sections[at]}-title`)),
     { name: "Overview", act: () => go([]) },
+    { name: "Logs", act: () => go(["logs"]) },
+    { name: "Commands", act: () => go(["commands"]) },
+    { name: "Audit log", act: () => go(["audit"]) },
     { name: "Agents and join tokens", act: () => go(["agents"]) },
     { name: "Keys", act: () => showKeys() },
     ...(hosts.value ?? []).map((entry) => ({ name: plainLine(entry.name), act: () => go(["host", String(entry.id)]) })),

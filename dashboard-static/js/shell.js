@@ -3,6 +3,7 @@
 import { computed } from "@preact/signals";
 import { h } from "preact";
 import { themeName } from "./chart-panel.js";
+import { CommandDialog } from "./command-dialog.js";
 import { duration, moment } from "./format.js";
 import { KeyList, openDialog, Palette } from "./places.js";
 import { href, param, route, setParams } from "./route.js";
@@ -57,9 +58,9 @@ function TopBar(props) {
     html`<a href=${href(parts)} aria-current=${here ? "page" : undefined}>${name}</a>`;
   return html`<header class="top">
     <a class="brand" href=${href([])}>Fleetlight</a>
-    <nav aria-label="Pages">${link("Overview", [], !first || first === "host")}${link("Agents", ["agents"], first === "agents")}</nav>
+    <nav aria-label="Pages">${link("Overview", [], !first || first === "host")}${link("Logs", ["logs"], first === "logs")}${link("Commands", ["commands"], first === "commands" || first === "bulk" || first === "audit")}${link("Agents", ["agents"], first === "agents")}</nav>
     <div class="top-tools">
-      ${first !== "agents" && h(FilterField, {})}
+      ${(!first || first === "host" || first === "logs") && h(FilterField, {})}
       ${h(ThemeButton, {})}
       <button type="button" class="icon-button only-wide" aria-label="Keys" title="Keys (?)" onClick=${() => {
         openDialog.value = "keys";
@@ -117,6 +118,7 @@ export function Shell(props) {
   <main id="main" tabindex="-1">${h(LostBanner, {})}${h(BehindBanner, {})}${props.children}</main>
   <div class="hidden" aria-live="polite">${announcement.value}</div>
   ${h(BannerAnnouncement, {})}
+  ${h(CommandDialog, {})}
   ${openDialog.value === "palette" && h(Palette, {})}
   ${openDialog.value === "keys" && h(KeyList, {})}`;
 }

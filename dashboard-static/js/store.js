@@ -13,12 +13,14 @@ import { batch, computed, signal } from "@preact/signals";
 const EVENTS_KEPT = 500;
 
 export const session = signal(
-  /** @type {{ phase: "unknown" | "setup" | "anonymous" | "open" | "failed", name: string, error: string }} */ ({
+  /** @type {{ phase: "unknown" | "setup" | "anonymous" | "due" | "open" | "failed", name: string, error: string, may?: string[] }} */ ({
     phase: "unknown",
     name: "",
     error: "",
   }),
 );
+/** Whether the reader may act on hosts; the controller decides, the page only leaves out what would be refused. */
+export const mayAct = computed(() => session.value.may?.includes("act") ?? false);
 /** null until the first answer. */
 export const hosts = signal(/** @type {Host[] | null} */ (null));
 export const host = signal(/** @type {HostView | null} */ (null));

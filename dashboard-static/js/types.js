@@ -83,6 +83,36 @@
  * @property {any} detail
  */
 
+/**
+ * @typedef {object} CommandView
+ * @property {string} id
+ * @property {number} host_id
+ * @property {string} host
+ * @property {string} action `container.restart`
+ * @property {string} subject
+ * @property {any} detail the action as it was asked
+ * @property {string} by
+ * @property {number} asked_ms
+ * @property {number} deadline_ms
+ * @property {"queued" | "sent" | "running" | "finished"} state
+ * @property {string | null} outcome
+ * @property {string | null} asked
+ * @property {string | null} observed
+ * @property {string | null} reason
+ * @property {number | null} began_ms
+ * @property {number | null} ended_ms
+ * @property {number | null} exit_code
+ * @property {{ head: string, tail: string, dropped_bytes: number } | null} output null where it is left out
+ * @property {boolean} late
+ * @property {{ at_ms: number, text: string }[]} steps
+ * @property {boolean} cancel_requested
+ * @property {string | null} bulk_id
+ * @property {string | null} waiting_for
+ */
+
+/** @typedef {"error" | "warn" | "info" | "debug"} LogLevel */
+/** @typedef {{ source: number, host_id: number, host: string, kind: "container" | "unit" | "file", name: string }} LogPlace */
+
 /** @typedef {"raw" | "minutes" | "quarters"} SeriesSource samples, or means of minutes or of quarters of an hour */
 
 /**

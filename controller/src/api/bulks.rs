@@ -18,7 +18,7 @@ use fleetlight_protocol::document::{ContainerDocument, ContainerState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,6 +46,9 @@ fn yes() -> bool {
 pub struct Selection {
     #[serde(skip_serializing_if = "Option::is_none")]
     host_ids: Option<Vec<i32>>,
+    /// Docker's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_ids: Option<BTreeSet<String>>,
     /// Of names: `comfy-*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
@@ -201,7 +204,7 @@ impl Selection {
     /// What it selects now, of containers that this can be done to.
     fn resolve(&self, api: &Api, verb: ContainerVerb) -> Result<Vec<Selected>, ApiError> {
         if json!(self) == json!({}) {
-            let words = "the selection is empty: give host_ids, pattern, labels or project; the pattern * selects all";
+            let words = "the selection is empty: give host_ids, container_ids, pattern, labels or project; the pattern * selects all";
             return Err(ApiError::bad_request(words));
         }
         let found = api.live().containers(|host_id, container| self.fits(host_id, container) && can(verb, container));
@@ -210,6 +213,7 @@ impl Selection {
 
     fn fits(&self, host_id: i32, container: &ContainerDocument) -> bool {
         self.host_ids.as_ref().is_none_or(|ids| ids.contains(&host_id))
+            && self.container_ids.as_ref().is_none_or(|ids| ids.contains(&container.id))
             && self.pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, &container.name))
             && self.project.as_ref().is_none_or(|project| container.compose_project.as_ref() == Some(project))
             && self

@@ -1,0 +1,93 @@
+// "All shown…": one action on every container that the filter leaves, in batches, with health between them.
+
+import { useSignal } from "@preact/signals";
+import { h } from "preact";
+import { explain, post } from "./api.js";
+import { VERBS } from "./commands.js";
+import { plural } from "./format.js";
+import { needsPassword, PasswordAgain } from "./reauthenticate.js";
+import { go } from "./route.js";
+import { mayAct } from "./store.js";
+import { Dialog, ErrorNote, html, plainLine } from "./ui.js";
+
+/** @typedef {{ key: string, body: any }} Row */
+
+const BULK_VERBS = ["restart", "stop", "start", "recreate", "rebuild"];
+
+/** @param {import("preact").RenderableProps<{ hostId: number, rows: Row[] }>} props */
+export function BulkButton(props) {
+  const open = useSignal(false);
+  if (!mayAct.value || props.rows.length < 2) return null;
+  return html`<button type="button" class="link-button" onClick=${() => {
+    open.value = true;
+  }}>Act on all ${props.rows.length}…</button>
+  ${
+    open.value &&
+    h(BulkDialog, {
+      ...props,
+      onClose: () => {
+        open.value = false;
+      },
+    })
+  }`;
+}
+
+/** @param {import("preact").RenderableProps<{ hostId: number, rows: Row[], onClose: () => void }>} props */
+function BulkDialog(props) {
+  const verb = useSignal("restart");
+  const size = useSignal(4);
+  const stop = useSignal(true);
+  const error = useSignal("");
+  const busy = useSignal(false);
+  const password = useSignal(false);
+  const chosen = VERBS.find((one) => one.name === verb.value);
+  const send = async () => {
+    busy.value = true;
+    try {
+      const bulk = await post("bulks", {
+        verb: verb.value,
+        selection: { host_ids: [props.hostId], container_ids: props.rows.map((row) => row.key) },
+        batch_size: size.value,
+        stop_on_failure: stop.value,
+      });
+      go(["bulk", bulk.id]);
+    } catch (failure) {
+      password.value = needsPassword(failure);
+      error.value = password.value ? "" : explain(failure);
+    } finally {
+      busy.value = false;
+    }
+  };
+  const names = props.rows.map((row) => plainLine(row.body.name)).join(", ");
+  return h(
+    Dialog,
+    { title: `Act on ${plural(props.rows.length, "container")}`, onClose: props.onClose },
+    password.value
+      ? h(PasswordAgain, {
+          onDone: () => {
+            password.value = false;
+            send();
+          },
+        })
+      : html`<form class="form" onSubmit=${(/** @type {Event} */ event) => {
+          event.preventDefault();
+          send();
+        }}>
+        <p class="muted bulk-names">${names}</p>
+        <label>What <select value=${verb.value} onChange=${(/** @type {any} */ event) => {
+          verb.value = event.target.value;
+        }}>${BULK_VERBS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>
+        <p>${chosen?.consequence}</p>
+        <label>At a time <input type="number" min="1" max="64" value=${size.value} onChange=${(
+          /** @type {any} */ event,
+        ) => {
+          size.value = Math.max(1, Math.min(64, Number(event.target.value) || 1));
+        }} /></label>
+        <label class="check"><input type="checkbox" checked=${stop.value} onChange=${(/** @type {any} */ event) => {
+          stop.value = event.target.checked;
+        }} />Stop at the first that is not verified</label>
+        ${error.value && h(ErrorNote, {}, error.value)}
+        <button type="submit" class=${`button ${chosen?.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value}>${chosen?.label} ${plural(props.rows.length, "container")}, ${size.value} at a time</button>
+      </form>`,
+  );
+}

@@ -1,0 +1,190 @@
+// Commands: what was asked of hosts, by whom, and what came of it; and one bulk as it goes.
+
+import { useSignal } from "@preact/signals";
+import { h } from "preact";
+import { useEffect } from "preact/hooks";
+import { explain, get, post } from "./api.js";
+import { titleOf } from "./command-dialog.js";
+import { commandStatus, openCommand } from "./commands.js";
+import { plural } from "./format.js";
+import { href, route } from "./route.js";
+import { DataTable } from "./table.js";
+import { Age, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
+
+/** @typedef {import("./types.js").CommandView} CommandView */
+
+/** Open commands and bulks change without a word to this list: it asks again. */
+const AGAIN_MS = 3000;
+
+/** @param {() => Promise<boolean>} load whether it is to be asked again */
+function useAgain(load) {
+  useEffect(() => {
+    let timer = 0;
+    let gone = false;
+    const next = async () => {
+      const more = document.hidden || (await load());
+      if (!gone && more) timer = setTimeout(next, AGAIN_MS);
+    };
+    next();
+    return () => {
+      gone = true;
+      clearTimeout(timer);
+    };
+  }, []);
+}
+
+export function CommandsPage() {
+  const list = useSignal(/** @type {CommandView[] | null} */ (null));
+  const bulks = useSignal(/** @type {any[]} */ ([]));
+  const error = useSignal("");
+  const load = async () => {
+    try {
+      [list.value, bulks.value] = await Promise.all([get("commands?limit=100"), get("bulks?limit=10")]);
+      error.value = "";
+    } catch (failure) {
+      error.value = explain(failure);
+    }
+    return true;
+  };
+  useAgain(load);
+  return html`<div class="page">
+    <div class="page-head"><h1>Commands</h1><a class="button" href=${href(["audit"])}>Audit log</a></div>
+    ${error.value && h(ErrorNote, {}, error.value)}
+    ${list.value === null && !error.value && html`<p class="loading" role="status">Loading…</p>`}
+    ${bulks.value.length > 0 && h(Section, { id: "bulks", title: "Bulks" }, bulkTable(bulks.value))}
+    ${list.value && h(Section, { id: "commands", title: "Single commands" }, commandTable(list.value))}
+  </div>`;
+}
+
+/** @param {CommandView[]} list */
+function commandTable(list) {
+  if (!list.length)
+    return h(
+      Empty,
+      { title: "Nothing was asked of any host yet." },
+      "Restart a container from its row on a host’s page.",
+    );
+  return h(/** @type {typeof DataTable<CommandView>} */ (DataTable), {
+    name: "commands",
+    caption: "Commands, newest first",
+    rows: list,
+    rowKey: (row) => row.id,
+    columns: [
+      {
+        name: "what",
+        label: "Command",
+        cell: (row) =>
+          html`<button type="button" class="link-button" onClick=${() => openCommand(row.id)}>${titleOf(row)}</button>`,
+        sort: (row) => row.action,
+      },
+      { name: "host", label: "Host", cell: (row) => plainLine(row.host), sort: (row) => row.host },
+      { name: "state", label: "State", cell: (row) => commandState(row) },
+      { name: "by", label: "By", cell: (row) => plainLine(row.by), sort: (row) => row.by },
+      { name: "asked", label: "Asked", cell: (row) => h(Age, { ms: row.asked_ms }), sort: (row) => row.asked_ms },
+    ],
+  });
+}
+
+/** @param {CommandView} row */
+function commandState(row) {
+  const words = row.state === "finished" ? (row.observed ?? row.reason ?? "") : (row.waiting_for ?? "");
+  const [first = ""] = words.split("\n");
+  return html`<span class="stack">${h(StatusMark, commandStatus(row))}${first && html`<span class="muted clip" title=${plainLine(first)}>${plainLine(first)}</span>`}</span>`;
+}
+
+/** @param {any[]} list */
+function bulkTable(list) {
+  return h(/** @type {typeof DataTable<any>} */ (DataTable), {
+    name: "bulks",
+    caption: "Bulks, newest first",
+    rows: list,
+    rowKey: (row) => row.id,
+    columns: [
+      {
+        name: "what",
+        label: "Bulk",
+        cell: (row) =>
+          html`<a href=${href(["bulk", row.id])}>${row.action.replace("container.", "")} of ${plural(row.total, "container")}</a>`,
+      },
+      { name: "state", label: "State", cell: (row) => bulkState(row) },
+      { name: "by", label: "By", cell: (row) => plainLine(row.by) },
+      { name: "asked", label: "Asked", cell: (row) => h(Age, { ms: row.asked_ms }) },
+    ],
+  });
+}
+
+/** @param {any} bulk */
+function bulkState(bulk) {
+  const bad = bulk.ended - bulk.verified;
+  const running = bulk.closed_ms === null;
+  const tone = bad > 0 ? "crit" : running ? "info" : bulk.verified === bulk.total ? "ok" : "warn";
+  const word = `${bulk.verified} of ${bulk.total} verified${bad > 0 ? `, ${bad} not` : ""}`;
+  return html`<span class="stack">${h(StatusMark, { tone, word })}<span class="muted">${running ? "running" : plainLine(bulk.state)}</span></span>`;
+}
+
+export function BulkPage() {
+  const id = route.value.parts[1] ?? "";
+  const bulk = useSignal(/** @type {any} */ (null));
+  const error = useSignal("");
+  const load = async () => {
+    try {
+      bulk.value = await get(`bulks/${encodeURIComponent(id)}`);
+      error.value = "";
+    } catch (failure) {
+      error.value = explain(failure);
+    }
+    return bulk.value?.closed_ms == null;
+  };
+  useAgain(load);
+  const cancel = async () => {
+    try {
+      await post(`bulks/${encodeURIComponent(id)}/cancel`);
+      await load();
+    } catch (failure) {
+      error.value = explain(failure);
+    }
+  };
+  const now = bulk.value;
+  return html`<div class="page">
+    <div class="page-head"><h1>Bulk</h1>${now && now.closed_ms === null && html`<button type="button" class="button danger" onClick=${cancel}>Stop after this batch</button>`}</div>
+    ${error.value && h(ErrorNote, {}, error.value)}
+    ${!now && !error.value && html`<p class="loading" role="status">Loading…</p>`}
+    ${
+      now &&
+      html`<p>${bulkState(now)}</p>${now.reason && html`<p>${plainLine(now.reason)}</p>`}
+      <p class="muted">In batches of ${now.batch_size}, ${now.stop_on_failure ? "stopping at the first that is not verified" : "going on whatever fails"}.</p>
+      ${itemTable(now.items ?? [])}`
+    }
+  </div>`;
+}
+
+/** @param {any[]} items */
+function itemTable(items) {
+  return h(/** @type {typeof DataTable<any>} */ (DataTable), {
+    name: "items",
+    caption: "Containers of the bulk, in order",
+    rows: items,
+    rowKey: (row) => `${row.host_id} ${row.subject} ${row.batch}`,
+    columns: [
+      { name: "batch", label: "Batch", number: true, cell: (row) => row.batch + 1 },
+      {
+        name: "subject",
+        label: "Container",
+        cell: (row) =>
+          row.command_id
+            ? html`<button type="button" class="link-button" onClick=${() => openCommand(row.command_id)}>${plainLine(row.subject)}</button>`
+            : plainLine(row.subject),
+      },
+      { name: "host", label: "Host", cell: (row) => plainLine(row.host) },
+      { name: "state", label: "State", cell: (row) => itemState(row) },
+      { name: "observed", label: "Observed", cell: (row) => (row.observed ? plainLine(row.observed) : nothing()) },
+    ],
+  });
+}
+
+/** @param {any} item */
+function itemState(item) {
+  if (item.state === "waiting") return h(StatusMark, { tone: "info", word: "waits for its batch" });
+  if (item.state === "not_begun") return h(StatusMark, { tone: "stale", word: "not begun" });
+  return h(StatusMark, commandStatus(item));
+}
