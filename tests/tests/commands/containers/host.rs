@@ -1,7 +1,7 @@
 //! A host with a real Docker, whose executor is asked through its socket.
 
 use fleetlight_agent::config::AgentConfig;
-use fleetlight_agent::executor::{Client, Executor, Peers, server};
+use fleetlight_agent::executor::{self, Client, Executor, Peers, server};
 use fleetlight_agent::tick::wall_ms;
 use fleetlight_protocol::command::{
     Action, Command, CommandReport, CommandResult, ContainerTarget, ContainerVerb, Outcome,
@@ -25,7 +25,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(docker: Docker) -> Self {
+    pub async fn new(docker: Docker) -> Self {
         let folder = std::env::temp_dir().canonicalize().expect("is there").join(docker.name("host"));
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("policy.toml"), policy(&folder.join("web"))).expect("writes");
@@ -36,7 +36,7 @@ impl Host {
             policy_file: folder.join("policy.toml"),
             ..AgentConfig::default()
         };
-        let listener = server::listen(&config.executor_socket).expect("listens");
+        let listener = executor::listen(&config.executor_socket).await.expect("listens");
         let client = Client::new(config.executor_socket.clone());
         let stop = CancellationToken::new();
         let peers = Peers::new("nobody");

@@ -16,7 +16,7 @@ async fn containers_of_a_real_docker() {
         Ok(docker) => docker,
         Err(why) => return println!("SKIPPED: commands on containers of a real Docker: {why:#}"),
     };
-    let host = Arc::new(Host::new(docker));
+    let host = Arc::new(Host::new(docker).await);
     // Each has containers of its own; waiting is most of it.
     let mut cases = tokio::task::JoinSet::new();
     macro_rules! cases {
