@@ -4,6 +4,7 @@
 
 mod closed;
 mod containers;
+mod dispatch;
 mod emergency;
 mod life;
 mod logs;

@@ -3,6 +3,7 @@
 //! Figures go to `target/bench/figures.json`: name → {value, unit, aim, peer, peer_value, ratio, peers, how}.
 
 mod activity;
+mod commands;
 mod cost;
 mod executor;
 mod latency;
@@ -78,7 +79,7 @@ impl Bench {
         let deaths = latency::deaths(&self.docker, &mut stream, DEATHS).await?;
         let what = "containers that exit by themselves, one after the other: from Docker's FinishedAt to the event at a reader of server-sent events, which is what a page reads; drawing it is not in it; 25 busy containers beside";
         latency::note("death_to_browser", deaths, figures, what);
-        Ok(())
+        commands::round_trips(&self.client, figures).await
     }
 
     /// 200 containers, a tick of 1 s.

@@ -1,0 +1,172 @@
+//! From a person's wish to what is true afterwards: controller, agent and executor as processes, real Docker.
+
+use fleetlight_tests::client::Client;
+use fleetlight_tests::docker::Docker;
+use fleetlight_tests::system::{Agent, AgentOptions, Options, System};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A system with one host that is there.
+struct World {
+    system: System,
+    client: Client,
+    agent: Agent,
+    host: i64,
+}
+
+impl World {
+    async fn start(name: &str, docker: Option<&Docker>) -> Self {
+        let system = System::start(name, &Options::default()).expect("a controller");
+        let client = system.set_up().await.expect("an admin");
+        let docker = docker.map(|docker| docker.socket().to_owned());
+        let options = AgentOptions { docker, config: "interval_ms = 1000".into(), ..AgentOptions::default() };
+        let agent = system.agent("alpha", &options).expect("an agent");
+        let host = client
+            .wait("hosts", SOON, |hosts| hosts[0]["connected_since_ms"].is_i64().then(|| hosts[0]["id"].as_i64())?);
+        let host = host.await.expect("connects");
+        Self { system, client, agent, host }
+    }
+
+    async fn check(&self) -> String {
+        let made = self.client.post(&format!("hosts/{}/commands", self.host), &json!({ "action": "check" })).await;
+        made.expect("asked")["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn until(&self, command: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("commands/{command}");
+        let found = self.client.wait(&path, SOON, |view| holds(view).then(|| view.clone())).await;
+        found.unwrap_or_else(|error| panic!("{what}: {error:#}"))
+    }
+
+    /// How the audit log says that a command ended, once it does.
+    async fn audited(&self, command: &str) -> String {
+        let closed = |acts: &Value| {
+            let act = acts.as_array()?.iter().find(|act| act["command_id"] == command)?;
+            act["closed_ms"].is_i64().then(|| act["outcome"].as_str().map(str::to_owned))?
+        };
+        self.client.wait("audit", SOON, closed).await.expect("closed")
+    }
+
+    /// Ids of containers as the page has them, once all are there.
+    async fn containers(&self, count: usize) {
+        let there = |host: &Value| {
+            let documents = host["documents"].as_array()?;
+            let containers = documents.iter().filter(|document| document["kind"] == "container");
+            (containers.filter(|document| document["body"]["state"] == "running").count() >= count).then_some(())
+        };
+        self.client.wait(&format!("hosts/{}", self.host), SOON, there).await.expect("containers");
+    }
+}
+
+fn has_ended(view: &Value) -> bool {
+    view["state"] == "finished"
+}
+
+#[tokio::test]
+async fn a_check_goes_to_the_host_and_comes_back() {
+    let world = World::start("dispatch-check", None).await;
+    let id = world.check().await;
+    let mut events = world.client.events(&format!("commands/{id}/stream")).await.expect("a stream");
+    let last = events.wait(SOON, |name, view| (name == "command" && has_ended(view)).then(|| view.clone())).await;
+    let last = last.expect("ends");
+    assert_eq!((&last["outcome"], &last["observed"]), (&json!("verified"), &json!("it answers")));
+    assert_eq!(world.audited(&id).await, "verified");
+    let stored = world.client.get("commands?open=true").await.expect("a list");
+    assert_eq!(stored, json!([]), "closed with the audit log");
+}
+
+#[tokio::test]
+async fn a_command_waits_for_its_host_to_come_back() {
+    let mut world = World::start("dispatch-offline", None).await;
+    world.agent.process().expect("runs").stop().expect("stops");
+    let offline = |hosts: &Value| (hosts[0]["state"] == "offline").then_some(());
+    world.client.wait("hosts", SOON, offline).await.expect("says goodbye");
+    let id = world.check().await;
+    world.until(&id, "waits", |view| view["state"] == "queued" && view["waiting_for"] == "the host is offline").await;
+    world.agent.start().expect("starts");
+    let done = world.until(&id, "done", has_ended).await;
+    assert_eq!((&done["outcome"], &done["waiting_for"]), (&json!("verified"), &Value::Null));
+    assert_eq!(world.audited(&id).await, "verified");
+}
+
+#[tokio::test]
+async fn a_restart_happens_once_though_agent_and_controller_are_killed() {
+    let docker = Docker::start().expect("Docker");
+    let container = docker.run("once", &["--stop-signal=KILL"], "exec sleep 1000").expect("a container");
+    let mut world = World::start("dispatch-killed", Some(&docker)).await;
+    world.containers(1).await;
+    let order = json!({ "stable_seconds": 5 });
+    let made = world.client.post(&format!("containers/{container}/restart"), &order).await.expect("asked");
+    let id = made["id"].as_str().expect("an id").to_owned();
+    world.until(&id, "runs", |view| view["state"] == "running").await;
+    world.agent.process().expect("runs").kill().expect("killed");
+    world.agent.start().expect("starts");
+    world.until(&id, "goes on", |view| view["state"] == "running" || has_ended(view)).await;
+    world.system.controller().expect("runs").kill().expect("killed");
+    world.system.start_controller().expect("starts");
+    let done = world.until(&id, "done", has_ended).await;
+    assert_eq!(done["outcome"], "verified", "{done:#}");
+    assert_eq!(world.audited(&id).await, "verified");
+    let filter = format!("container={container}");
+    let events = [
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "--filter",
+        &filter,
+        "--filter",
+        "event=start",
+        "--format",
+        "{{.Action}}",
+    ];
+    let starts = docker.docker(&events).expect("events");
+    assert_eq!(starts.lines().count(), 2, "its own start, and one by the command: {starts}");
+}
+
+#[tokio::test]
+async fn a_bulk_restarts_twenty_in_batches_and_stops_at_the_one_that_dies() {
+    let docker = Docker::start().expect("Docker");
+    for number in 0..20 {
+        // The sixth dies when it is started again.
+        let script =
+            if number == 5 { "[ -e /again ] && exit 3; echo > /again; exec sleep 1000" } else { "exec sleep 1000" };
+        docker.run(&format!("bulk-{number:02}"), &["--stop-signal=KILL"], script).expect("a container");
+    }
+    let mut world = World::start("dispatch-bulk", Some(&docker)).await;
+    world.containers(20).await;
+    let order = |stop_on_failure| {
+        json!({ "verb": "restart", "selection": { "pattern": docker.name("bulk-*") }, "batch_size": 4,
+                "stop_on_failure": stop_on_failure, "stable_seconds": 1 })
+    };
+    let ended = |bulk: &Value| (bulk["state"] != "running").then(|| bulk.clone());
+    let of = |bulk: &Value| format!("bulks/{}", bulk["id"].as_str().expect("an id"));
+    let made = world.client.post("bulks", &order(true)).await.expect("asked");
+    let first = world.client.wait(&of(&made), 3 * SOON, ended).await.expect("ends");
+    let states: Vec<&str> =
+        first["items"].as_array().expect("items").iter().map(|item| item["state"].as_str().expect("text")).collect();
+    assert_eq!((first["state"].as_str(), states.len()), (Some("stopped"), 20));
+    assert_eq!(
+        states.iter().filter(|state| **state == "finished").count(),
+        8,
+        "the batch that it was in goes to its end"
+    );
+    assert!(states[8..].iter().all(|state| *state == "not_begun"), "{states:?}");
+    assert_ne!(first["items"][5]["outcome"], "verified");
+    assert_eq!(first["verified"], 7);
+
+    // Told to go on, and with a controller that is killed in the middle.
+    docker.docker(&["start", &docker.name("bulk-05")]).ok();
+    world.containers(19).await;
+    let made = world.client.post("bulks", &order(false)).await.expect("asked");
+    let total = made["total"].as_i64().expect("a number");
+    let half = |bulk: &Value| (bulk["ended"].as_i64() >= Some(8)).then_some(());
+    world.client.wait(&of(&made), 3 * SOON, half).await.expect("goes on");
+    world.system.controller().expect("runs").kill().expect("killed");
+    world.system.start_controller().expect("starts");
+    let second = world.client.wait(&of(&made), 3 * SOON, ended).await.expect("ends");
+    assert_eq!((second["state"].as_str(), second["ended"].as_i64()), (Some("done"), Some(total)), "{second:#}");
+}
