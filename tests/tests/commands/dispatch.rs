@@ -10,9 +10,10 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A system with one host that is there.
 struct World {
-    system: System,
-    client: Client,
+    /// Ends before the system's folder goes.
     agent: Agent,
+    client: Client,
+    system: System,
     host: i64,
 }
 
@@ -26,7 +27,7 @@ impl World {
         let host = client
             .wait("hosts", SOON, |hosts| hosts[0]["connected_since_ms"].is_i64().then(|| hosts[0]["id"].as_i64())?);
         let host = host.await.expect("connects");
-        Self { system, client, agent, host }
+        Self { agent, client, system, host }
     }
 
     async fn check(&self) -> String {
