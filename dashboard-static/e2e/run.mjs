@@ -11,6 +11,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { argv, exit } from "node:process";
 import { parseArgs } from "node:util";
+import { checkActing } from "./act.mjs";
 import { violations } from "./axe.mjs";
 import { busyShare, noted, notice, openBrowser } from "./browser.mjs";
 import { checkContainers } from "./containers.mjs";
@@ -281,15 +282,21 @@ async function main() {
     await check("overview: this machine's host is there", () => hostLink.waitFor({ timeout: FIRST_HOST_MS }));
     const hash = await hostLink.getAttribute("href");
     const table = (/** @type {import("playwright-core").Page} */ at) => at.locator("table tbody tr").first().waitFor();
+    const heading = (/** @type {string} */ name) => (/** @type {import("playwright-core").Page} */ at) =>
+      at.getByRole("heading", { name, exact: true }).waitFor();
     /** @type {Place[]} */
     const places = [
       { name: "overview", hash: "#/", ready: table },
       { name: "host", hash: hash ?? "#/", ready: chartsReady },
       { name: "agents", hash: "#/agents", ready: table },
+      { name: "commands", hash: "#/commands", ready: heading("Commands") },
+      { name: "audit", hash: "#/audit", ready: table },
+      { name: "logs", hash: "#/logs", ready: heading("Logs") },
     ];
     await page.goto(`${options.url}/${hash}`);
     await checkHost(page, options.expect);
     if (options.docker) await checkContainers(page, options.docker);
+    if (options.docker) await checkActing(page, options.docker);
     for (const place of places) await checkLoad(context, place);
     for (const place of places) {
       await load(page, place);
