@@ -87,7 +87,7 @@ function commandTable(list) {
 
 /** @param {CommandView} row */
 function commandState(row) {
-  const words = row.state === "finished" ? (row.observed ?? row.reason ?? "") : (row.waiting_for ?? "");
+  const words = row.state === "finished" ? (row.reason ?? row.observed ?? "") : (row.waiting_for ?? "");
   const [first = ""] = words.split("\n");
   return html`<span class="stack">${h(StatusMark, commandStatus(row))}${first && html`<span class="muted clip" title=${plainLine(first)}>${plainLine(first)}</span>`}</span>`;
 }

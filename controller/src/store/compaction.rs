@@ -215,9 +215,13 @@ impl Store {
                 .fetch_one(&mut *step)
                 .await
                 .map_err(doing("compacting"))?;
-            let done = ours && work(&mut step).await?;
-            step.commit().await.map_err(doing("compacting"))?;
-            Ok(done)
+            let done = if ours { work(&mut step).await } else { Ok(false) };
+            match done {
+                Ok(_) => step.commit().await.map_err(doing("compacting"))?,
+                // Until it is rolled back the lock is held, and the next step would take it for another controller's.
+                Err(_) => step.rollback().await.map_err(doing("giving up a step of compacting"))?,
+            }
+            done
         };
         timeout(PACK_WAIT, all).await.unwrap_or(Err(StoreError::Late { doing: "compacting", waited: PACK_WAIT }))
     }

@@ -35,6 +35,10 @@ impl Hierarchies {
         }
         let mut found = Self::default();
         for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+            // A place for a mount that is not there, such as an init system in a container leaves behind.
+            if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
+                continue;
+            }
             let name = entry.file_name();
             match name.to_str() {
                 Some("unified") => found.unified = Some(entry.path()),

@@ -38,6 +38,20 @@ broken
 }
 
 #[test]
+fn an_empty_folder_is_no_hierarchy() {
+    let root = std::env::temp_dir().join(format!("fleetlight-cgroup-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(root.join("fs/cgroup/cpu/docker")).expect("folders");
+    // Whichever comes first, the empty one is passed over.
+    for empty in ["cpu,cpuacct", "acpu,cpu", "unified"] {
+        std::fs::create_dir_all(root.join("fs/cgroup").join(empty)).expect("folders");
+    }
+    let found = Hierarchies::find(Path::new("/nowhere"), &root);
+    std::fs::remove_dir_all(&root).expect("was made");
+    assert_eq!(found.by_controller["cpu"], root.join("fs/cgroup/cpu"));
+    assert_eq!((found.by_controller.len(), found.unified), (1, None));
+}
+
+#[test]
 fn numbers_and_fields() {
     assert_eq!(number(b"887653574\n"), Some(887_653_574));
     assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
