@@ -8,6 +8,7 @@ use fleetlight_controller::store::series::SeriesQuery;
 use fleetlight_controller::store::tables;
 use fleetlight_protocol::samples::EntityKind;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// As pg_dump begins: one snapshot for all, and a lock on every table, to the end.
@@ -28,19 +29,22 @@ async fn seen(reader: &mut Transaction<'static, Postgres>) -> i64 {
 
 /// Stores a tick again and again; the longest that one took.
 async fn live(fixture: &Fixture, agent: &Agent, stop: impl Future<Output = ()>) -> Duration {
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut seq, stopped) = (Duration::ZERO, 1_000, Cell::new(false));
     let ticks = async {
-        for seq in 1_000.. {
+        // The last one ends, too: one that is dropped keeps its locks until its connection is used again.
+        while !stopped.get() {
             let began = Instant::now();
             let tick = agent.tick(seq, NOW_MS + seq as i64);
             assert_eq!(fixture.store.flush(&[tick], NOW_MS).await.expect("flushes"), [Outcome::Stored]);
             longest = longest.max(began.elapsed());
+            seq += 1;
         }
     };
-    tokio::select! {
-        () = ticks => {}
-        () = stop => {}
-    }
+    let stop = async {
+        stop.await;
+        stopped.set(true);
+    };
+    tokio::join!(ticks, stop);
     longest
 }
 
