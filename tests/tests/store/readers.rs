@@ -57,7 +57,7 @@ async fn hours_are_packed_while_one_dump_follows_the_other() {
         let done = fixture.store.compact(CLOSED_MS).await.expect("compacts");
         assert_eq!(done.hours, 2, "the host's and the GPU's; what is empty anyway waits");
     };
-    let longest = live(&fixture, &agent, packing).await;
+    let longest = Box::pin(live(&fixture, &agent, packing)).await;
     assert!(longest < 2 * PARTITION_DROP_WAIT, "live samples waited {longest:?}");
     assert!(began.elapsed() < 5 * PARTITION_DROP_WAIT, "waits once, and not for each of {}", tables::all().len());
     assert_eq!(seen(&mut first).await, 120, "the dump sees each row once");
