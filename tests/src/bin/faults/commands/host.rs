@@ -14,13 +14,34 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What becomes of a process that does not come to the point at which it is to die.
-const POINT_WITHIN: Duration = Duration::from_secs(4);
+/// How long a process that is to die at a point is left alone; if it has not come to it, it lives on.
+const POINT_WITHIN: Duration = Duration::from_secs(6);
+/// Times that a process comes to its point at most before it dies there: soon, or after some commands.
+const SOON: u64 = 3;
+const LATER: u64 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     Agent,
     Executor,
+}
+
+impl Who {
+    const BOTH: [Self; 2] = [Self::Executor, Self::Agent];
+
+    fn points(self) -> &'static [&'static str] {
+        match self {
+            Self::Agent => points::RESULTS,
+            Self::Executor => points::EXECUTOR,
+        }
+    }
+
+    /// Every life is to end at a point, unless a kill comes first.
+    fn arm(self, random: &mut Random) -> (String, String) {
+        let points = self.points();
+        let point = points[random.within(0, points.len() as u64 - 1) as usize];
+        points::arm(point, LATER, random)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +50,16 @@ enum Fate {
     Kill(Who),
     /// One after the other, at once.
     Both,
+}
+
+impl Fate {
+    /// Whether it is this process that it ends, and starts anew.
+    fn is_of(self, whom: Who) -> bool {
+        match self {
+            Self::Point(who, _) | Self::Kill(who) => who == whom,
+            Self::Both => true,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -91,10 +122,9 @@ impl Host {
     pub fn suffer(&mut self, world: &World) -> Result<()> {
         let stream = self.name.bytes().fold(0, |sum: u64, byte| sum * 31 + u64::from(byte));
         let mut random = Random::new(world.seed, stream);
-        let executor = points::EXECUTOR.iter().map(|point| Fate::Point(Who::Executor, point));
-        let agent = points::RESULTS.iter().map(|point| Fate::Point(Who::Agent, point));
+        let points = Who::BOTH.map(|who| who.points().iter().map(move |point| Fate::Point(who, point)));
         let others = [Fate::Kill(Who::Executor), Fate::Kill(Who::Executor), Fate::Kill(Who::Agent), Fate::Both];
-        let fates: Vec<Fate> = executor.chain(agent).chain(others).collect();
+        let fates: Vec<Fate> = points.into_iter().flatten().chain(others).collect();
         let mut fates = Rounds::new(&fates);
         world.run(self.name, || {
             let fate = fates.next(&mut random);
@@ -103,30 +133,34 @@ impl Host {
     }
 
     fn live(&mut self, world: &World, fate: Fate, random: &mut Random) -> Result<()> {
+        for who in Who::BOTH {
+            if self.ended(who) && !fate.is_of(who) {
+                self.start(world, who, &[who.arm(random)])?;
+            }
+        }
         match fate {
             Fate::Point(who, point) => {
-                world.pass(random.ms(0, 2_000));
+                world.pass(random.ms(0, 1_000));
                 self.kill(world, who)?;
-                self.start(world, who, &[points::arm(point, 3, random)])?;
+                self.start(world, who, &[points::arm(point, SOON, random)])?;
                 let until = Instant::now() + POINT_WITHIN;
                 while !self.ended(who) && Instant::now() < until && !world.is_over() {
                     pause();
                 }
-                self.kill(world, who)?;
-                self.start(world, who, &[])
+                Ok(())
             }
             Fate::Kill(who) => {
                 world.pass(random.ms(100, 2_500));
                 self.kill(world, who)?;
                 world.pass(random.ms(0, 500));
-                self.start(world, who, &[])
+                self.start(world, who, &[who.arm(random)])
             }
             Fate::Both => {
                 world.pass(random.ms(100, 2_500));
                 self.kill(world, Who::Agent)?;
                 self.kill(world, Who::Executor)?;
-                self.start(world, Who::Executor, &[])?;
-                self.start(world, Who::Agent, &[])
+                self.start(world, Who::Executor, &[Who::Executor.arm(random)])?;
+                self.start(world, Who::Agent, &[Who::Agent.arm(random)])
             }
         }
     }
@@ -173,7 +207,7 @@ impl Host {
 
     /// Both run from now on.
     pub fn heal(&mut self, world: &World) -> Result<()> {
-        for who in [Who::Executor, Who::Agent] {
+        for who in Who::BOTH {
             self.kill(world, who)?;
             self.start(world, who, &[])?;
         }
