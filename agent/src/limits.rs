@@ -575,6 +575,9 @@ pub const EMERGENCY_GRACE: Duration = Duration::from_secs(3);
 /// What Docker takes beyond that on a busy host; then it is told to kill, once.
 pub const HALT_SLACK: Duration = Duration::from_secs(15);
 
+/// What it waits for the journal's disk; then it begins without. On a drowning host a disk may hang.
+pub const EMERGENCY_JOURNAL_WITHIN: Duration = Duration::from_secs(2);
+
 /// Containers that Docker stops at a time; further ones wait for a place.
 pub const EMERGENCY_AT_ONCE: usize = 64;
 

@@ -1,8 +1,9 @@
 //! `fleetlight-agent`: reads the command line, then hands over to the library.
 
 use clap::{Parser, Subcommand};
-use fleetlight_agent::config::AgentConfig;
+use fleetlight_agent::config::{AgentConfig, DEFAULT_FILE};
 use fleetlight_agent::disk_check::Wish;
+use fleetlight_agent::executor::trusted_file;
 use fleetlight_agent::{Failure, workers};
 use fleetlight_protocol::join_token::JoinToken;
 use std::io::IsTerminal;
@@ -91,7 +92,8 @@ fn main() -> ExitCode {
             judge(checked.map(|good| good || !block))
         }
         Verb::EmergencyStop { pattern, config } => {
-            judge(load(config.config.as_deref()).and_then(|config| fleetlight_agent::emergency_stop(config, pattern)))
+            let config = load_guarded(config.config.as_deref());
+            judge(config.and_then(|config| fleetlight_agent::emergency_stop(config, pattern)))
         }
         Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
     }
@@ -120,6 +122,15 @@ fn load(file: Option<&Path>) -> Result<AgentConfig, Failure> {
     AgentConfig::load(file).map_err(|error| Failure::Config(error.to_string()))
 }
 
+/// For what acts on this host: the file names the policy, so the one that nobody named must be guarded as the policy is.
+fn load_guarded(file: Option<&Path>) -> Result<AgentConfig, Failure> {
+    if file.is_none() {
+        let judged = trusted_file::guarded_by_links(Path::new(DEFAULT_FILE));
+        judged.map_err(|why| Failure::Config(format!("the configuration cannot be trusted: {why}")))?;
+    }
+    load(file)
+}
+
 fn run(file: Option<&Path>) -> Result<(), Failure> {
     let config = load(file)?;
     log_to_stderr();
@@ -127,7 +138,7 @@ fn run(file: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn execute(file: Option<&Path>) -> Result<(), Failure> {
-    let config = load(file)?;
+    let config = load_guarded(file)?;
     log_to_stderr();
     fleetlight_agent::execute(config)
 }

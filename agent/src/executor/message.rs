@@ -19,7 +19,7 @@ pub enum Request {
     Inspect(ContainerId),
     /// `Result<Option<u64>, DockerError>`
     ImageBytes(ImageId),
-    /// `Result<Vec<Vec<u8>>, DockerError>`
+    /// `Result<Vec<Vec<u8>>, DockerError>`; where the policy denies reading its logs, that in words.
     LastLines(ContainerId),
     /// `Result<DaemonEvent, DockerError>` each, until one side hangs up.
     Events { since_ns: i64 },

@@ -6,9 +6,10 @@ use super::listen::Listening;
 use super::logs;
 use super::message::Request;
 use super::peer::Peers;
+use super::policy;
 use super::wire::{self, WireError};
 use crate::config::AgentConfig;
-use crate::docker::{DaemonEvent, Docker, DockerError};
+use crate::docker::{ContainerId, DaemonEvent, Docker, DockerError};
 use crate::limits::{
     DOCKER_CALL, DOCKER_QUESTIONS, EXECUTOR_CONNECTIONS, EXECUTOR_REFUSALS_SAID_EVERY, EXECUTOR_REQUEST_WAIT,
 };
@@ -31,6 +32,8 @@ pub struct Executor {
     /// For questions about single containers. Whoever asks counts his own, but one that he gave up may still be open here.
     places: Semaphore,
     runbooks: Runbooks,
+    /// For who looks at a compose project's folder, which may hang.
+    folder_turn: Arc<Semaphore>,
     commands: Commands,
     log_room: logs::Room,
 }
@@ -113,7 +116,7 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
             about_docker(&mut stream, executor, "image", async |docker| docker.image_bytes(&id).await).await
         }
         Request::LastLines(id) => {
-            about_docker(&mut stream, executor, "logs", async |docker| docker.last_lines(&id).await).await
+            about_docker(&mut stream, executor, "logs", async |docker| executor.last_lines(&docker, &id).await).await
         }
         Request::Events { since_ns } => events(&mut stream, executor, since_ns).await,
         Request::Run { command, left_ms } => commands::run(&mut stream, executor, *command, left_ms).await,
@@ -160,6 +163,7 @@ impl Executor {
             docker: Mutex::default(),
             places: Semaphore::new(DOCKER_QUESTIONS),
             runbooks,
+            folder_turn: Arc::new(Semaphore::new(1)),
             commands,
             log_room: logs::Room::default(),
         }
@@ -173,6 +177,11 @@ impl Executor {
     #[must_use]
     pub fn runbooks(&self) -> &Runbooks {
         &self.runbooks
+    }
+
+    #[must_use]
+    pub fn folder_turn(&self) -> &Arc<Semaphore> {
+        &self.folder_turn
     }
 
     #[must_use]
@@ -195,6 +204,23 @@ impl Executor {
         match known {
             Some(docker) => Ok(docker),
             None => self.dial().await,
+        }
+    }
+
+    /// A container's last lines, unmasked; where the policy denies reading its logs, that in words.
+    ///
+    /// # Errors
+    /// As [`Docker::last_lines`].
+    pub async fn last_lines(&self, docker: &Docker, id: &ContainerId) -> Result<Vec<Vec<u8>>, DockerError> {
+        let may = match policy::load(&self.config.policy_file).await {
+            // Its name need not be asked for.
+            Ok(policy) if policy.reads_all_logs() => Ok(()),
+            Ok(policy) => policy.read_logs(&docker.inspect(id).await?.name),
+            Err(refused) => Err(refused),
+        };
+        match may {
+            Ok(()) => docker.last_lines(id).await,
+            Err(refused) => Ok(vec![refused.reason.into_bytes()]),
         }
     }
 

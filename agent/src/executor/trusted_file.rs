@@ -82,6 +82,23 @@ pub fn guarded(path: &Path, account: u32) -> Result<(), Distrust> {
     Ok(())
 }
 
+/// Judges a file that may be reached by links, at its real place and where it is looked for; one that is not there is
+/// judged by its folder. May block.
+///
+/// # Errors
+/// [`Distrust`] names what is wrong and the command that mends it.
+pub fn guarded_by_links(path: &Path) -> Result<(), Distrust> {
+    let own = geteuid().as_raw();
+    for place in [path.parent().unwrap_or(Path::new("/")), path] {
+        match place.canonicalize() {
+            Ok(real) => guarded(&real, own)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Distrust::Unreadable { path: place.to_owned(), error }),
+        }
+    }
+    Ok(())
+}
+
 fn judge(path: &Path, found: &Metadata, account: u32) -> Result<(), Distrust> {
     const STICKY: u32 = 0o1000;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
@@ -152,6 +169,25 @@ mod tests {
         assert!(error.to_string().starts_with(&*folder.0.to_string_lossy()), "{error}");
         fs::remove_file(&path).expect("removed");
         read_if_there(&path, 100).expect_err("others may have removed it");
+    }
+
+    #[test]
+    fn a_file_behind_links_is_judged_where_it_is_and_where_it_is_looked_for() {
+        let (folder, elsewhere) = (Folder::new(), Folder::new());
+        let link = folder.0.join("agent.toml");
+        guarded_by_links(&link).expect("nothing is there");
+        guarded_by_links(&folder.0.join("no/folder")).expect("not even a folder");
+        let file = elsewhere.file("real", 0o640);
+        symlink(&file, &link).expect("a link");
+        guarded_by_links(&link).expect("ours");
+        fs::set_permissions(&file, Permissions::from_mode(0o666)).expect("a mode");
+        let error = guarded_by_links(&link).expect_err("others may write it");
+        assert!(error.to_string().contains("chmod go-w") && error.to_string().contains("real"), "{error}");
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).expect("a mode");
+        fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).expect("a mode");
+        guarded_by_links(&link).expect_err("others may lead it elsewhere");
+        fs::remove_file(&link).expect("removed");
+        guarded_by_links(&link).expect_err("others may put one there");
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl<'a> Supervisor<'a> {
     /// Says why there is no session; returns the pause before the next dial.
     fn failed(&mut self, error: &DialError) -> Duration {
         if self.goes_back(error) {
-            return Duration::ZERO;
+            return self.backoff.next();
         }
         self.say(&error.to_string());
         match error {
@@ -225,17 +225,21 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Whether the next dial shows the key before the one that nobody knew. Each is shown once; after the oldest, and
-    /// after any other refusal, it is the current one's turn again.
+    /// after what only an operator can undo, it is the current one's turn again.
     fn goes_back(&mut self, error: &DialError) -> bool {
-        self.former = match error {
+        match error {
             DialError::Refused(refusal) if refusal.code == RefusalCode::KeyUnknown => {
-                (self.former + 1) % (1 + self.link.identity.current().formers())
+                self.former = (self.former + 1) % (1 + self.link.identity.current().formers());
+                return self.former > 0;
             }
             // With that key it renews.
-            DialError::Refused(refusal) if refusal.code == RefusalCode::CertificateExpired => return false,
-            _ => 0,
-        };
-        self.former > 0
+            DialError::Refused(refusal) if refusal.code == RefusalCode::CertificateExpired => {}
+            // Nothing was said of that key: it is shown again.
+            DialError::Refused(refusal) if !refusal.code.is_final() => {}
+            DialError::Unreachable(..) => {}
+            DialError::Refused(_) | DialError::Rejected(_) => self.former = 0,
+        }
+        false
     }
 
     fn say(&mut self, words: &str) {

@@ -4,7 +4,10 @@ use fleetlight_tests::client::Client;
 use fleetlight_tests::docker::Docker;
 use fleetlight_tests::system::{Agent, AgentOptions, Options, System};
 use serde_json::{Value, json};
-use std::time::Duration;
+use sqlx::{Connection, PgConnection};
+use std::fs;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -22,7 +25,8 @@ impl World {
         let system = System::start(name, &Options::default()).expect("a controller");
         let client = system.set_up().await.expect("an admin");
         let docker = docker.map(|docker| docker.socket().to_owned());
-        let options = AgentOptions { docker, config: "interval_ms = 1000".into(), ..AgentOptions::default() };
+        let config = format!("interval_ms = 1000\nrunbooks_dir = {:?}", system.dir().join("runbooks"));
+        let options = AgentOptions { docker, config, ..AgentOptions::default() };
         let agent = system.agent("alpha", &options).expect("an agent");
         let host = client
             .wait("hosts", SOON, |hosts| hosts[0]["connected_since_ms"].is_i64().then(|| hosts[0]["id"].as_i64())?);
@@ -110,6 +114,14 @@ async fn a_restart_happens_once_though_agent_and_controller_are_killed() {
     let done = world.until(&id, "done", has_ended).await;
     assert_eq!(done["outcome"], "verified", "{done:#}");
     assert_eq!(world.audited(&id).await, "verified");
+    assert_eq!(starts(&docker, &container), 2, "its own start, and one by the command");
+
+    long_acts_are_cancelled(&world, &docker).await;
+    what_is_done_while_the_controller_is_away_closes_once(&mut world, &docker).await;
+}
+
+/// How often a container was started so far.
+fn starts(docker: &Docker, container: &str) -> usize {
     let filter = format!("container={container}");
     let events = [
         "events",
@@ -124,8 +136,78 @@ async fn a_restart_happens_once_though_agent_and_controller_are_killed() {
         "--format",
         "{{.Action}}",
     ];
-    let starts = docker.docker(&events).expect("events");
-    assert_eq!(starts.lines().count(), 2, "its own start, and one by the command: {starts}");
+    docker.docker(&events).expect("events").lines().count()
+}
+
+/// A stop that Docker waits a minute for, and a runbook that never ends.
+async fn long_acts_are_cancelled(world: &World, docker: &Docker) {
+    let policy = "[[allow]]\nactions = [\"container.*\", \"runbook.run\"]\nnames = [\"*\"]\n";
+    fs::write(world.agent.executor_folder().join("policy.toml"), policy).expect("written");
+    let runbooks = world.system.dir().join("runbooks");
+    fs::create_dir(&runbooks).expect("a folder");
+    let endless = "description = ''\nuser = 'root'\nsteps = [['/bin/sh', '-c', 'echo begun; exec sleep 1000']]";
+    fs::write(runbooks.join("endless.toml"), endless).expect("written");
+    let deaf = "trap '' TERM; while :; do sleep 1; done";
+    let slow = docker.run("slow", &["--stop-timeout=60"], deaf).expect("a container");
+    world.containers(2).await;
+    let runbook = json!({ "action": { "runbook": { "name": "endless", "parameters": {} } } });
+    for (path, order, cancelled) in [
+        (format!("containers/{slow}/stop"), json!({ "stable_seconds": 1 }), "which may still finish it"),
+        (format!("hosts/{}/commands", world.host), runbook, "what it had done by then is done"),
+    ] {
+        let made = world.client.post(&path, &order).await.expect("asked");
+        let id = made["id"].as_str().expect("an id").to_owned();
+        world.until(&id, "runs", |view| view["state"] == "running").await;
+        let began = Instant::now();
+        world.client.post(&format!("commands/{id}/cancel"), &json!({})).await.expect("taken");
+        let done = world.until(&id, "is cancelled", has_ended).await;
+        assert_eq!(done["outcome"], "cancelled", "{done:#}");
+        assert!(done["reason"].as_str().is_some_and(|why| why.contains(cancelled)), "{done:#}");
+        assert!(began.elapsed() < SOON, "nobody waits for its end");
+        assert_eq!(world.audited(&id).await, "cancelled");
+    }
+}
+
+async fn what_is_done_while_the_controller_is_away_closes_once(world: &mut World, docker: &Docker) {
+    let options = ["--stop-signal=KILL"];
+    let containers =
+        ["away-1", "away-2", "away-3"].map(|name| docker.run(name, &options, "exec sleep 1000").expect("a container"));
+    world.containers(5).await;
+    let mut asked = Vec::new();
+    for container in &containers {
+        let order = json!({ "stable_seconds": 5 });
+        let made = world.client.post(&format!("containers/{container}/restart"), &order).await.expect("asked");
+        asked.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    for id in &asked {
+        world.until(id, "runs", |view| view["state"] == "running").await;
+    }
+    world.system.controller().expect("runs").kill().expect("killed");
+    let deadline = Instant::now() + SOON;
+    loop {
+        let log = world.agent.executor().expect("runs").log();
+        let has_ended = |id: &String| log.lines().any(|line| line.contains(id.as_str()) && line.contains("has ended"));
+        if asked.iter().all(has_ended) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.system.start_controller().expect("starts");
+    for id in &asked {
+        let done = world.until(id, "is closed", has_ended).await;
+        assert_eq!(done["outcome"], "verified", "{done:#}");
+        assert_eq!(world.audited(id).await, "verified");
+    }
+    let mut database = PgConnection::connect(&world.system.database_url().expect("runs")).await.expect("connects");
+    let ids: Vec<Uuid> = asked.iter().map(|id| id.parse().expect("an id")).collect();
+    let stored: i64 = sqlx::query_scalar("select count(*) from events where id = any($1)")
+        .bind(&ids)
+        .fetch_one(&mut database)
+        .await
+        .expect("the table");
+    assert_eq!(stored, 3, "each once");
+    assert!(containers.iter().all(|container| starts(docker, container) == 2));
 }
 
 #[tokio::test]

@@ -72,6 +72,24 @@ async fn it_stops_what_matches_and_nothing_else_with_and_without_the_executor() 
             executor.kill().expect("ends");
         }
     }
+    // Something starts one again, and makes another one that matches, while a third one takes its time to end.
+    docker.docker(&["start", &users[0]]).expect("starts");
+    docker.docker(&["start", &users[1]]).expect("starts");
+    let (code, said) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let until = Instant::now() + Duration::from_secs(20);
+            while running().contains(&users[1]) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            docker.docker(&["start", &users[1]]).expect("starts");
+            docker.run("user9", &[], "exec sleep 1000").expect("runs");
+        });
+        stop(&config, &[])
+    });
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("still running: 2 ({}, {})", users[1], docker.name("user9"))), "{said}");
+    assert!(said.contains(&format!("stopped: 1 ({})", users[0])) && said.contains("not so: "), "{said}");
+
     let (code, said) = stop(&config, &["--pattern", "nobody"]);
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("[emergency_stop.nobody]"), "{said}");

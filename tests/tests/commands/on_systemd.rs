@@ -12,7 +12,7 @@ use uuid::Uuid;
 const POLICY: &str = r#"
 [[allow]]
 actions = ["unit.*"]
-names = ["good.service", "weak.service", "broken.service", "masked.service", "worked.service", "slow.service", "gone.service"]
+names = ["good.service", "weak.service", "broken.service", "masked.service", "worked.service", "skipped.service", "slow.service", "gone.service"]
 
 [[allow]]
 actions = ["runbook.run"]
@@ -54,6 +54,25 @@ async fn units_and_runbooks_on_a_real_systemd() {
     let host = Host { host, client };
     units::all(&host).await;
     runbooks::all(&host).await;
+    a_configuration_that_others_can_write_is_refused(&host.host);
+}
+
+/// The policy's place comes from it.
+fn a_configuration_that_others_can_write_is_refused(host: &SystemdHost<'_>) {
+    let restart = "systemctl restart fleetlight-executor";
+    host.write("/etc/fleetlight/agent.toml", "").expect("written");
+    host.sh(&format!("chmod 666 /etc/fleetlight/agent.toml; {restart} || true")).expect("runs");
+    let ended = "systemctl show -P ActiveState -P ExecMainStatus fleetlight-executor";
+    let deadline = Instant::now() + WITHIN;
+    while host.sh(ended).expect("a state") != "failed\n78" {
+        assert!(Instant::now() < deadline, "{}", host.sh(ended).expect("a state"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let log = host.sh("journalctl -u fleetlight-executor --no-pager").expect("a log");
+    assert!(log.contains("cannot be trusted") && log.contains("chmod go-w /etc/fleetlight/agent.toml"), "{log}");
+    let stop = host.sh("fleetlight-agent emergency-stop 2>&1; echo $?").expect("runs");
+    assert!(stop.contains("cannot be trusted") && stop.ends_with("78"), "{stop}");
+    host.sh(&format!("chmod 644 /etc/fleetlight/agent.toml && {restart}")).expect("starts again");
 }
 
 impl Host<'_> {

@@ -13,6 +13,11 @@ pub fn declare(host: &SystemdHost<'_>) {
     unit("other", "ExecStart=/bin/sleep infinity");
     unit("weak", "ExecStart=/bin/sh -c 'sleep 1; echo the disk is gone, password=hunter2-hunter2; exit 3'");
     unit("broken", "Type=oneshot\nExecStart=/bin/sh -c 'echo no such model; exit 7'");
+    host.write(
+        "/etc/systemd/system/skipped.service",
+        "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true\n",
+    )
+    .expect("a unit");
     unit("worked", "Type=oneshot\nExecStart=/bin/true");
     unit("slow", "Type=oneshot\nExecStart=/bin/sleep 300");
     unit("masked", "ExecStart=/bin/sleep infinity");
@@ -27,6 +32,7 @@ pub async fn all(host: &Host<'_>) {
     one_that_fails_to_start_says_why(host).await;
     a_masked_one_is_named(host).await;
     one_that_works_and_ends_is_verified(host).await;
+    one_that_systemd_skips_is_not_verified(host).await;
     a_job_can_be_cancelled(host).await;
     what_is_stopped_is_down(host).await;
     what_is_not_allowed_or_not_there_is_refused(host).await;
@@ -82,6 +88,12 @@ async fn a_masked_one_is_named(host: &Host<'_>) {
 async fn one_that_works_and_ends_is_verified(host: &Host<'_>) {
     let result = ask(host, UnitVerb::Start, "worked.service", 0).await.result;
     assert_eq!((result.outcome, result.observed.as_str()), (Outcome::Verified, "started, inactive (dead)"));
+}
+
+async fn one_that_systemd_skips_is_not_verified(host: &Host<'_>) {
+    let result = ask(host, UnitVerb::Start, "skipped.service", 0).await.result;
+    assert_eq!(result.outcome, Outcome::Unverified, "{result:?}");
+    assert!(result.observed.contains("a condition of it is not met"), "{result:?}");
 }
 
 async fn a_job_can_be_cancelled(host: &Host<'_>) {

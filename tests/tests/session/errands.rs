@@ -7,6 +7,7 @@ use fleetlight_protocol::ERRANDS;
 use fleetlight_protocol::command::{Action, Command, CommandControl, CommandReport};
 use fleetlight_protocol::errand::Errand;
 use fleetlight_protocol::frame;
+use fleetlight_protocol::uplink::{Begin, Class, Uplink};
 use quinn::{RecvStream, SendStream};
 use std::time::Duration;
 use uuid::Uuid;
@@ -62,11 +63,19 @@ async fn an_errand_goes_out_and_its_answers_come_back_until_either_side_ends_it(
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_takes_no_errands_is_named() {
-    let world = World::new(1);
-    let registry = &world.controller.registry;
-    let (_old, _control) = welcomed(&world, 2, ERRANDS - 1).await;
-    let refused = registry.ask(AGENT, &errand()).await.expect_err("too old");
-    assert!(refused.is_unheard() && refused.to_string().contains("update it"), "{refused}");
+    for version in 1..ERRANDS {
+        let world = World::new(1);
+        let (old, _control) = welcomed(&world, 2, version).await;
+        let refused = world.controller.registry.ask(AGENT, &errand()).await.expect_err("too old");
+        assert!(refused.is_unheard() && refused.to_string().contains("update it"), "{refused}");
+        let mut uplink = old.connection.open_uni().await.expect("a stream");
+        let begin = Uplink::Begin(Begin { class: Class::Facts, epoch: Uuid::from_u128(1) });
+        for message in [begin, Uplink::Events(1, vec![])] {
+            uplink.write_all(&frame::encode(&message).expect("encodes")).await.expect("sent");
+        }
+        let stored = || world.memory.tables().committed.len() == 1;
+        until("what it tells is stored all the same", Duration::from_secs(10), stored).await;
+    }
 
     let world = World::new(2);
     let (_busy, _control) = welcomed(&world, 0, ERRANDS).await;

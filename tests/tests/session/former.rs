@@ -1,11 +1,13 @@
 //! Keys before the current one, which a controller knows that was restored from a backup.
 
-use crate::{Words, World, address, all_arrived, ticking};
+use crate::{Words, World, address, all_arrived, ticking, until};
 use fleetlight_agent::identity::{Identity, NewKey, key_hash};
+use fleetlight_agent::limits::BACKOFF_FIRST;
 use fleetlight_controller::transport::AgentRef;
 use fleetlight_tests::sim_agent::{SimAgent, Ways, identity};
 use fleetlight_tests::sim_controller::{BEGAN_MS, Memory, SimController};
 use fleetlight_tests::sim_net::Cut;
+use std::time::Duration;
 use uuid::Uuid;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -113,4 +115,20 @@ async fn where_no_key_is_known_each_is_shown_once_and_then_seldom() {
     assert!((30..=66).contains(&asked), "{asked} times in ten minutes, with three keys");
     assert_eq!(words.count("supervisor: this key is not known here: enrol it with a new token"), 1, "logged once");
     assert!(!world.controller.registry.is_connected(agent.agent.agent_id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_goes_away_meanwhile_is_shown_the_next_key_and_none_again() {
+    let World { net, memory, controller } = World::new(1);
+    let (own, keys) = renewed(&memory, [6, 4, 2]);
+    let agent = SimAgent::start_as(&net, agent_ref(), own, Ways::default()).expect("an agent");
+    until("the newest is shown", Duration::from_secs(5), || !memory.tables().lookups.is_empty()).await;
+    controller.kill(&net).await;
+    ticking(&agent, 20).await;
+    let _controller = SimController::start(&net, address(), &memory).expect("the controller again");
+    until("all are shown", Duration::from_secs(60), || memory.tables().lookups.len() == 3).await;
+    let lookups = memory.tables().lookups.clone();
+    assert_eq!(lookups.iter().map(|(_, key)| *key).collect::<Vec<_>>(), keys);
+    let pauses = lookups.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(pauses.min() >= Some(BACKOFF_FIRST / 2), "each after a pause");
 }

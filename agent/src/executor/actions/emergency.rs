@@ -5,7 +5,7 @@
 
 use super::{Finding, Refused, Task};
 use crate::docker::{Docker, DockerError, Listed};
-use crate::executor::policy::Policy;
+use crate::executor::policy::{EmergencyStop, Policy};
 use crate::executor::server::Executor;
 use crate::limits::{EMERGENCY_AT_ONCE, EMERGENCY_GRACE, EMERGENCY_LISTS, EMERGENCY_NAMES};
 use fleetlight_protocol::command::Outcome;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub struct Prepared {
     /// What the policy calls it.
     pattern: String,
+    stop: EmergencyStop,
     /// What it stops of what ran just now.
     chosen: Vec<Listed>,
 }
@@ -31,7 +32,7 @@ pub async fn prepare(pattern: &str, policy: &Policy, executor: &Arc<Executor>) -
     let docker = executor.docker().await.map_err(|error| Refused::new(error.to_string()))?;
     let mut chosen = alive(&docker).await.map_err(|error| Refused::new(error.to_string()))?;
     chosen.retain(|container| stop.stops(&container.name));
-    Ok(Prepared { pattern: pattern.to_owned(), chosen })
+    Ok(Prepared { pattern: pattern.to_owned(), stop, chosen })
 }
 
 impl Prepared {
@@ -52,18 +53,17 @@ impl Prepared {
         let stopping = stream::iter(self.chosen.clone())
             .for_each_concurrent(EMERGENCY_AT_ONCE, |container| stop(docker.clone(), container, task.clone()));
         let cancelled = task.cancel.run_until_cancelled(stopping).await.is_none();
-        let left = match alive(&docker).await {
+        let mut left = match alive(&docker).await {
             Ok(alive) => alive,
             Err(error) => {
                 let observed = format!("told to stop: {}; what is true now is not known", named(&self.chosen));
                 return finding(Outcome::Unverified, observed, Some(&error.to_string()));
             }
         };
-        // By its name, too: something may have made it anew.
-        let (left, gone): (Vec<Listed>, Vec<Listed>) = self
-            .chosen
-            .into_iter()
-            .partition(|chosen| left.iter().any(|left| left.id == chosen.id || left.name == chosen.name));
+        // By their names, too: something may have made one anew, or another one that matches.
+        left.retain(|left| self.stop.stops(&left.name) || self.chosen.iter().any(|chosen| chosen.id == left.id));
+        let is_left = |chosen: &Listed| left.iter().any(|left| left.id == chosen.id || left.name == chosen.name);
+        let gone: Vec<Listed> = self.chosen.into_iter().filter(|chosen| !is_left(chosen)).collect();
         let stopped = format!("stopped: {}", named(&gone));
         if left.is_empty() {
             return finding(Outcome::Verified, stopped, None);

@@ -319,6 +319,65 @@ async fn without_a_journal_nothing_begins_but_an_emergency_stop() {
     timeout(Duration::from_secs(10), begun.notified()).await.expect("it runs");
 }
 
+#[test]
+fn on_a_disk_that_hangs_the_policy_is_read_and_an_emergency_stop_begins() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let folder = Folder::new();
+        let host = Host::start(&folder).await;
+        let disk = Hung::new(&host.executor.commands().journal);
+        let waiting: Vec<_> = (0..4).map(|number| host.ask(Script::never(), &command(number), LEFT_MS)).collect();
+        assert!(waiting.iter().all(|answer| matches!(answer, Answer::Attached(_))));
+        let begun = Arc::new(Notify::new());
+        let emergency = of(9, Action::EmergencyStop { pattern: "all".into() });
+        let begins = Arc::clone(&begun);
+        let script = Script::new(|_| async move {
+            begins.notify_one();
+            verified()
+        });
+        let Answer::Attached(attached) = host.ask(script, &emergency, LEFT_MS) else { panic!("taken") };
+        timeout(Duration::from_secs(10), begun.notified()).await.expect("it does not wait for the disk");
+        let policy = policy::load(&host.executor.config().policy_file);
+        timeout(Duration::from_secs(10), policy).await.expect("a thread is left").expect("a policy");
+        // The others are not wanted any more.
+        (0..4).for_each(|number| assert!(host.executor.commands().cancel(command(number).id)));
+        drop(disk);
+        assert_eq!(finished(attached).await.outcome, Outcome::Verified);
+        for answer in waiting {
+            let Answer::Attached(attached) = answer else { panic!("taken") };
+            assert_eq!(finished(attached).await.outcome, Outcome::Cancelled);
+        }
+    });
+}
+
+/// The journal's disk, which hangs until this is dropped.
+struct Hung(Option<std::sync::mpsc::Sender<()>>, Option<std::thread::JoinHandle<()>>);
+
+impl Hung {
+    fn new(journal: &Arc<Journal>) -> Self {
+        let (hangs, heard) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let journal = Arc::clone(journal);
+        let thread = std::thread::spawn(move || {
+            let _held = journal.hang();
+            hangs.send(()).expect("waited for");
+            let _ = released.recv();
+        });
+        heard.recv().expect("it hangs");
+        Self(Some(release), Some(thread))
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        if let Some(thread) = self.1.take() {
+            thread.join().expect("sound");
+        }
+    }
+}
+
 #[tokio::test]
 async fn results_are_told_as_they_come_until_they_are_settled() {
     let folder = Folder::new();

@@ -1,7 +1,7 @@
 //! What the journal's file holds, in memory: enough to know a command again, and what may give way.
 
 use super::journal::{Asked, Entry};
-use crate::limits::{JOURNAL_AGE, JOURNAL_BYTES, JOURNAL_ENTRIES};
+use crate::limits::{COMMAND_LEFT, JOURNAL_AGE, JOURNAL_BYTES, JOURNAL_ENTRIES};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -97,9 +97,11 @@ impl Index {
         self.add(id, Known { asked, bytes, state });
     }
 
-    /// One that a newer version has written, or that is damaged.
-    pub fn insert_unreadable(&mut self, id: Uuid, bytes: u64) {
-        self.add(id, Known { asked: Asked { asked_ms: 0, until_ms: 0 }, bytes, state: State::Settled });
+    /// One that a newer version has written, or that is damaged. When it was asked for is not known: it stays until it
+    /// surely cannot be asked for again.
+    pub fn insert_unreadable(&mut self, id: Uuid, bytes: u64, now_ms: i64) {
+        let asked = Asked { asked_ms: now_ms, until_ms: now_ms.saturating_add(COMMAND_LEFT.as_millis() as i64) };
+        self.add(id, Known { asked, bytes, state: State::Settled });
     }
 
     fn add(&mut self, id: Uuid, known: Known) {
@@ -157,6 +159,16 @@ mod tests {
         ]);
         let (leaving, since_ms) = index.room(Uuid::from_u128(9), 1, 39 * DAY_MS).expect("room");
         assert_eq!((leaving, since_ms), (vec![Uuid::from_u128(1)], 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_while_it_could_be_asked_for_again() {
+        let mut index = Index::new(0, 0);
+        index.insert_unreadable(Uuid::from_u128(1), 1, 50 * DAY_MS);
+        let (new, later_ms) = (Uuid::from_u128(2), 51 * DAY_MS);
+        assert_eq!(index.room(new, 1, later_ms), Some((vec![], 0)));
+        assert_eq!(index.room(new, JOURNAL_BYTES, later_ms), None, "not even for want of room");
+        assert!(index.room(new, JOURNAL_BYTES, later_ms + 1).is_some());
     }
 
     #[test]

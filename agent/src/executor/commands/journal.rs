@@ -22,7 +22,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
 const FILE: &str = "commands.redb";
@@ -77,6 +77,8 @@ pub(super) struct Journal {
     file: Mutex<Option<Database>>,
     /// What the file holds; none while it is closed. Locked for moments only.
     index: Mutex<Option<Index>>,
+    /// For who goes on a thread: on a disk that hangs they would take all the threads there are.
+    turn: Arc<Semaphore>,
     /// The file was closed.
     pub closed: Notify,
     /// It has been open once.
@@ -106,19 +108,25 @@ impl Journal {
             folder,
             file: Mutex::default(),
             index: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
             closed: Notify::new(),
             opened: watch::Sender::default(),
             newest: watch::Sender::default(),
         }
     }
 
-    /// Runs what blocks on a thread for that.
+    /// Runs what blocks on a thread for that, one at a time.
     pub async fn on_thread<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
         let journal = Arc::clone(self);
-        let worked = tokio::task::spawn_blocking(move || work(&journal)).await;
+        let turn = Arc::clone(&self.turn).acquire_owned().await.ok();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&journal)
+        });
+        let worked = worked.await;
         worked.unwrap_or_else(|error| Err(self.unusable(&error)))
     }
 
@@ -253,6 +261,12 @@ impl Journal {
         })
     }
 
+    /// As a disk that hangs, until this is dropped.
+    #[cfg(test)]
+    pub fn hang(&self) -> MutexGuard<'_, Option<Database>> {
+        self.file()
+    }
+
     /// As the kernel does when the process dies.
     #[cfg(test)]
     pub fn abandon(&self) {
@@ -302,7 +316,7 @@ fn read(database: &Database, newest: u64) -> Result<Opened, redb::Error> {
             }
             Err(error) => {
                 tracing::error!(command = %id, %error, "an entry of the journal of commands cannot be read; the command is not run again");
-                index.insert_unreadable(id, size);
+                index.insert_unreadable(id, size, wall_ms());
             }
         }
     }

@@ -6,14 +6,14 @@ use super::{form, is_emergency, verdict};
 use crate::executor::actions::{self, Finding, Prepared, Refused, Report, Task};
 use crate::executor::policy;
 use crate::executor::server::Executor;
-use crate::limits::{JOURNAL_RETRY, OBSERVED_CHARS, REASON_CHARS};
+use crate::limits::{EMERGENCY_JOURNAL_WITHIN, JOURNAL_RETRY, OBSERVED_CHARS, REASON_CHARS};
 use crate::tick::wall_ms;
 use fleetlight_protocol::command::{Command, CommandReport, CommandResult, Outcome};
 use fleetlight_protocol::limits::TEXT_CHARS;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// A command that is in hand.
 #[derive(Debug, Clone)]
@@ -121,14 +121,8 @@ impl Life {
             () = live.cancel.cancelled() => return Err(verdict::cancelled().into()),
             prepared = timeout_at(until, doing.prepare(self)) => prepared.map_err(|_| verdict::late())??,
         };
-        let (accepted, began_ms) = (command.clone(), wall_ms());
-        match journal.on_thread(move |journal| journal.accept(&accepted, asked, began_ms)).await {
-            Ok(()) => {}
-            Err(error) if is_emergency(&command.action) => {
-                tracing::error!("an emergency stop goes on without: {error}")
-            }
-            Err(error) => return Err(Unbegun::Untaken(error)),
-        }
+        let began_ms = wall_ms();
+        self.accept(asked, began_ms).await.map_err(Unbegun::Untaken)?;
         if live.cancel.is_cancelled() {
             return Err(verdict::cancelled().into());
         }
@@ -138,6 +132,22 @@ impl Life {
         tracing::info!(command = %command.id, action = command.action.name(), subject = command.action.subject(), by = words(&command.by, TEXT_CHARS), "begins");
         live.accepted(began_ms);
         Ok(prepared)
+    }
+
+    /// Has it in the journal. An emergency stop goes on without, and soon where the disk hangs.
+    async fn accept(&self, asked: Asked, began_ms: i64) -> Result<(), JournalError> {
+        let command = self.command.clone();
+        let journal = &self.executor.commands().journal;
+        let accepted = journal.on_thread(move |journal| journal.accept(&command, asked, began_ms));
+        if !is_emergency(&self.command.action) {
+            return accepted.await;
+        }
+        match timeout(EMERGENCY_JOURNAL_WITHIN, accepted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("an emergency stop goes on without: {error}"),
+            Err(_) => tracing::error!("an emergency stop goes on without the journal of commands: its disk hangs"),
+        }
+        Ok(())
     }
 
     async fn act<D: Doing>(&self, _: D, prepared: D::Prepared) -> Finding {

@@ -62,10 +62,11 @@ struct StatedStop {
 }
 
 /// Which containers an emergency stop stops.
-#[derive(Debug, Clone, Copy)]
-pub struct EmergencyStop<'a> {
-    policy: &'a Policy,
-    containers: &'a [Glob],
+#[derive(Debug, Clone)]
+pub struct EmergencyStop {
+    containers: Vec<Glob>,
+    /// Names that a `[[deny]]` spares.
+    spared: Vec<Glob>,
 }
 
 /// What rules call an emergency stop, a runbook, and reading logs.
@@ -158,6 +159,12 @@ impl Policy {
         }
     }
 
+    /// Whether no `[[deny]]` is about reading logs.
+    #[must_use]
+    pub fn reads_all_logs(&self) -> bool {
+        !self.deny.iter().any(|rule| rule.actions.iter().any(|glob| glob.matches(READ_LOGS)))
+    }
+
     /// Whether compose may work from `folder`, a path without links: `compose_folders` names it.
     ///
     /// # Errors
@@ -185,22 +192,24 @@ impl Policy {
     ///
     /// # Errors
     /// [`Refused`]: none is.
-    pub fn emergency_stop(&self, name: &str) -> Result<EmergencyStop<'_>, Refused> {
+    pub fn emergency_stop(&self, name: &str) -> Result<EmergencyStop, Refused> {
         let containers = self.emergency_stop.get(name).ok_or_else(|| {
             let file = self.file.display();
             Refused::new(format!(
                 "no [emergency_stop.{name}] is declared in {file}: who may write that file can add it"
             ))
         })?;
-        Ok(EmergencyStop { policy: self, containers })
+        let sparing = self.deny.iter().filter(|rule| rule.actions.iter().any(|glob| glob.matches(EMERGENCY_STOP)));
+        let spared = sparing.flat_map(|rule| rule.names.iter().cloned()).collect();
+        Ok(EmergencyStop { containers: containers.clone(), spared })
     }
 }
 
-impl EmergencyStop<'_> {
+impl EmergencyStop {
     /// Whether it stops the container of this name: its patterns match, and no `[[deny]]` spares it.
     #[must_use]
     pub fn stops(&self, container: &str) -> bool {
-        let spared = self.policy.deny.iter().any(|rule| rule.covers(EMERGENCY_STOP, container));
+        let spared = self.spared.iter().any(|glob| glob.matches(container));
         !spared && self.containers.iter().any(|glob| glob.matches(container))
     }
 }
@@ -308,6 +317,7 @@ mod tests {
         assert!(stop.stops("comfy-user001") && !stop.stops("web"));
         assert!(!stop.stops("comfy-db"), "a deny spares it");
         policy.read_logs("web").expect("nothing denies it");
+        assert!(!policy.reads_all_logs() && parse("").expect("empty").reads_all_logs());
         policy.read_logs("postgres").expect_err("all is denied");
         policy.allow_compose(Path::new("/srv/shop")).expect("named");
         policy.allow_compose(Path::new("/srv/shop/sub")).expect_err("not named");

@@ -23,6 +23,9 @@ pub struct UnitState {
     pub main: Option<MainEnd>,
     /// Restarts by systemd itself since the last start.
     pub restarts: Option<u32>,
+    /// Whether its conditions (`ConditionPathExists=` …) were met when it was to start last. If not, systemd skips it and
+    /// calls that done.
+    pub conditions_met: Option<bool>,
     /// Of services, how many programs of its `ExecStart` were begun, and the last one's pid.
     pub begun: usize,
 }
@@ -55,6 +58,7 @@ impl UnitState {
             result: text("Result"),
             main,
             restarts: properties.get("NRestarts").and_then(|value| value.downcast_ref::<u32>().ok()),
+            conditions_met: properties.get("ConditionResult").and_then(|value| value.downcast_ref::<bool>().ok()),
             begun: properties.get("ExecStart").map(begun).unwrap_or_default(),
         }
     }
@@ -69,6 +73,12 @@ impl UnitState {
     #[must_use]
     pub fn is_down(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed")
+    }
+
+    /// Whether systemd skipped its last start.
+    #[must_use]
+    pub fn is_skipped(&self) -> bool {
+        self.active == "inactive" && self.conditions_met == Some(false)
     }
 
     /// `active (running)`
@@ -165,5 +175,14 @@ mod tests {
         assert_eq!(of("timeout", 2, 15).as_deref(), Some("timeout"));
         assert_eq!(of("start-limit-hit", 0, 0).as_deref(), Some("start-limit-hit"));
         assert_eq!(state(Vec::new()).trouble(), None, "a target has no result");
+    }
+
+    #[test]
+    fn one_whose_condition_is_not_met_is_skipped() {
+        for (active, met, skipped) in [("inactive", true, false), ("inactive", false, true), ("active", false, false)] {
+            let state = state(vec![("ActiveState", active.into()), ("ConditionResult", met.into())]);
+            assert_eq!(state.is_skipped(), skipped, "{active}, {met}");
+        }
+        assert!(!state(vec![("ActiveState", "inactive".into())]).is_skipped());
     }
 }

@@ -73,3 +73,14 @@ pub async fn one_never_healthy_is_told_with_its_probe(host: &Host) {
     let reason = finding.reason.expect("its probe");
     assert_eq!(reason, "its health check said last (exit 1): no model, password=***");
 }
+
+pub async fn last_lines_obey_the_policy(host: &Host) {
+    for (name, told) in [("open", true), ("secret", false)] {
+        host.docker.run(name, &[], "echo precious; sleep 1; exit 3").expect("runs");
+        let (_, result) = host.ask(ContainerVerb::Restart, name, 10).await;
+        assert_eq!((result.outcome, result.exit_code), (Outcome::Unverified, Some(3)), "{result:?}");
+        for words in [result.reason.expect("a reason"), host.last_lines(name).await] {
+            assert_eq!((words.contains("precious"), words.contains("denies logs.read")), (told, !told), "{words}");
+        }
+    }
+}

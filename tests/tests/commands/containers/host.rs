@@ -1,6 +1,7 @@
 //! A host with a real Docker, whose executor is asked through its socket.
 
 use fleetlight_agent::config::AgentConfig;
+use fleetlight_agent::docker::ContainerId;
 use fleetlight_agent::executor::{self, Client, Executor, Peers, server};
 use fleetlight_agent::tick::wall_ms;
 use fleetlight_protocol::command::{
@@ -74,6 +75,13 @@ impl Host {
         }
     }
 
+    /// What the agent is told of its last lines when it dies.
+    pub async fn last_lines(&self, name: &str) -> String {
+        let id = ContainerId::parse(&self.target(name).id).expect("an id");
+        let lines = self.client.last_lines(&id).await.expect("an answer");
+        String::from_utf8_lossy(&lines.concat()).into_owned()
+    }
+
     /// The words of a refusal.
     pub async fn refused(&self, verb: ContainerVerb, container: ContainerTarget) -> String {
         let result = self.run(command(verb, container, 1), &Told::default()).await;
@@ -110,7 +118,8 @@ fn policy(compose_folder: &Path) -> String {
     format!(
         "compose_folders = [{compose_folder:?}]\n\
          [[allow]]\nactions = [\"container.*\"]\nnames = [\"*\"]\n\
-         [[deny]]\nactions = [\"container.*\"]\nnames = [\"*-spared\"]\n"
+         [[deny]]\nactions = [\"container.*\"]\nnames = [\"*-spared\"]\n\
+         [[deny]]\nactions = [\"logs.read\"]\nnames = [\"*-secret\"]\n"
     )
 }
 

@@ -40,6 +40,7 @@ async fn containers_of_a_real_docker() {
         verbs::a_command_that_does_not_exist_fails_in_dockers_words,
         verbs::a_stop_and_a_wait_can_be_cancelled,
         effects::one_that_dies_after_three_seconds_is_not_verified,
+        effects::last_lines_obey_the_policy,
         effects::one_that_dies_and_is_started_again_is_not_verified,
         effects::one_that_died_between_two_looks_is_not_verified,
         effects::a_crash_loop_can_be_restarted_for_good,

@@ -35,7 +35,7 @@ pub async fn run(prepared: &Prepared, mut telling: Telling, docker: &Docker, tas
         }
     }
     let ending = watch.until_judged().await;
-    judged(ending, &telling, docker, id, clock).await
+    judged(ending, &telling, docker, task, id, clock).await
 }
 
 /// Whether there is nothing to do.

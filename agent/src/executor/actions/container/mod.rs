@@ -129,12 +129,21 @@ impl Prepared {
 }
 
 /// What became of a container that was acted on, with its last lines where it died.
-async fn judged(ending: watch::Ending, telling: &Telling, docker: &Docker, id: &ContainerId, clock: Clock) -> Finding {
+async fn judged(
+    ending: watch::Ending,
+    telling: &Telling,
+    docker: &Docker,
+    task: &Task,
+    id: &ContainerId,
+    clock: Clock,
+) -> Finding {
     use effect::{Broken, Verdict};
     match ending {
         watch::Ending::Judged(Verdict::Broken(broken), found) => {
             let lines = match broken {
-                Broken::Died { .. } | Broken::CameBack => docker.last_lines(id).await.unwrap_or_default(),
+                Broken::Died { .. } | Broken::CameBack => {
+                    task.executor.last_lines(docker, id).await.unwrap_or_default()
+                }
                 _ => Vec::new(),
             };
             telling.broken(&broken, found.as_deref(), &crate::mask::last_lines(&lines))

@@ -18,9 +18,10 @@ pub async fn run(run: &Run, systemd: &Systemd, environment_file: PathBuf, task: 
     let mut output = Output::new(task.report.clone(), run.runbook.output_max_bytes);
     let begun = async {
         let secrets = &run.runbook.environment;
-        let file = environment::put_down(secrets, environment_file).await?;
-        let service = service(run, file.as_ref().map(environment::PutDown::path), &mut output)?;
-        let begun = systemd.begin(service).await.map_err(|error| error.to_string())?;
+        let file = environment::put_down(secrets, environment_file).await.map_err(Ended::NotStarted)?;
+        let place = file.as_ref().map(environment::PutDown::path);
+        let service = service(run, place, &mut output).map_err(Ended::NotStarted)?;
+        let begun = systemd.begin(service).await.map_err(not_begun)?;
         // Kept until the end: each step reads it when it begins.
         Ok((begun, file))
     };
@@ -29,10 +30,19 @@ pub async fn run(run: &Run, systemd: &Systemd, environment_file: PathBuf, task: 
             Ok(ended) => ended,
             Err(why) => stop(run, systemd, why).await,
         },
-        Err(why) => Ended::NotStarted(why),
+        Err(why @ Ended::Lost(_)) => stop(run, systemd, why).await,
+        Err(why) => why,
     };
     output.finish().await;
     ended
+}
+
+/// What systemd did not answer it may have done all the same.
+fn not_begun(error: SystemdError) -> Ended {
+    match error {
+        SystemdError::NoBus(_) => Ended::Lost(error.to_string()),
+        error => Ended::NotStarted(error.to_string()),
+    }
 }
 
 /// # Errors
@@ -135,6 +145,12 @@ fn service(run: &Run, environment_file: Option<PathBuf>, output: &mut Output) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_systemd_did_not_answer_may_have_begun() {
+        assert!(matches!(not_begun(SystemdError::NoBus("no answer".into())), Ended::Lost(_)));
+        assert!(matches!(not_begun(SystemdError::Refused("bad property".into())), Ended::NotStarted(_)));
+    }
 
     #[test]
     fn an_end_is_told_by_what_systemd_says() {

@@ -54,7 +54,7 @@ impl Judge<'_> {
             UnitVerb::Stop => state.is_down(),
             UnitVerb::Start | UnitVerb::Restart => {
                 let worked = state.kind.as_deref() == Some("oneshot") && state.active == "inactive";
-                state.is_active() || (worked && state.trouble().is_none())
+                state.is_active() || (worked && state.trouble().is_none() && !state.is_skipped())
             }
         }
     }
@@ -81,6 +81,7 @@ impl Judge<'_> {
         let how = match state.trouble() {
             Some(trouble) if state.active == "failed" => format!("failed: {trouble}"),
             Some(trouble) => format!("{}: {trouble}", state.words()),
+            None if state.is_skipped() => format!("{}: a condition of it is not met, systemd skips it", state.words()),
             None => state.words(),
         };
         let again = if self.is_so(state) { "started again: " } else { "" };
@@ -139,6 +140,16 @@ impl Judge<'_> {
         self.finding(Outcome::Failed, observed, Some(reason))
     }
 
+    /// systemd may or may not have taken it.
+    pub fn not_heard(&self, words: &str, state: Option<&UnitState>) -> Finding {
+        let now = state.map_or_else(|| "its state is not known".to_owned(), UnitState::words);
+        let reason = format!(
+            "systemd has not said whether it does it: {words}; it may still: systemctl list-jobs; systemctl status {}",
+            self.unit
+        );
+        self.finding(Outcome::Unverified, now, Some(reason))
+    }
+
     /// It was done, and how it is now cannot be seen.
     pub fn unseen(&self, words: &str) -> Finding {
         let reason = Some(format!("how it is now cannot be seen: {words}"));
@@ -191,6 +202,17 @@ mod tests {
         assert!(!RESTART.is_so(&oneshot(failed(1))));
         assert!(!RESTART.is_so(&state("inactive", "dead")), "another type has gone");
         assert!(STOP.is_so(&failed(143)), "stopped, however it ended");
+        let skipped = UnitState { conditions_met: Some(false), ..oneshot(state("inactive", "dead")) };
+        assert!(!RESTART.is_so(&skipped) && STOP.is_so(&skipped));
+        let observed = RESTART.done_but(&skipped, Duration::ZERO).observed;
+        assert!(observed.contains("a condition of it is not met"), "{observed}");
+    }
+
+    #[test]
+    fn what_systemd_may_have_taken_has_not_failed() {
+        let finding = RESTART.not_heard("no answer within 10 s", Some(&state("active", "running")));
+        assert_eq!((finding.outcome, finding.observed.as_str()), (Outcome::Unverified, "active (running)"));
+        assert!(finding.reason.expect("a reason").contains("no answer within 10 s"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Prepared {
     unit: UnitName,
     stable: Duration,
     systemd: Systemd,
+    /// Whether its journal may be read.
+    logs: Result<(), Refused>,
 }
 
 /// # Errors
@@ -52,9 +54,13 @@ pub async fn prepare(
         )));
     }
     // An alias has another name here, and it is that one which the policy judges.
-    let unit = UnitName::parse(&state.id).unwrap_or(asked);
+    let unit = UnitName::parse(&state.id).ok_or_else(|| {
+        let shown = mask::cut(mask::plain(state.id.as_bytes()), 80);
+        Refused::new(format!("systemd calls {asked} {shown:?}, which is not the name of a unit that can be asked for"))
+    })?;
     policy.allow(verb.action(), unit.as_str())?;
-    Ok(Prepared { verb, unit, stable: Duration::from_secs(stable_seconds.into()), systemd })
+    let logs = policy.read_logs(unit.as_str());
+    Ok(Prepared { verb, unit, stable: Duration::from_secs(stable_seconds.into()), systemd, logs })
 }
 
 impl Prepared {
@@ -69,13 +75,18 @@ impl Prepared {
         let ended = self.systemd.job(job, &self.unit, UNIT_JOB_WITHIN, &task.cancel).await;
         let state = self.systemd.unit(&self.unit).await;
         let finding = match (ended, state) {
+            (Err(SystemdError::NoBus(words)), state) => judge.not_heard(&words, state.as_ref().ok()),
             (Err(error), state) => judge.not_done(&error.to_string(), state.as_ref().ok()),
             (Ok(_), Err(error)) => judge.unseen(&error.to_string()),
             (Ok(JobResult::Done), Ok(state)) => self.watch(&judge, state, task).await,
             (Ok(result), Ok(state)) => judge.ended_otherwise(&result, &state),
         };
         if matches!(finding.outcome, Outcome::Failed | Outcome::Unverified) {
-            for line in last_lines::of(&self.unit, began).await {
+            let lines = match &self.logs {
+                Ok(()) => last_lines::of(&self.unit, began).await,
+                Err(refused) => vec![refused.reason.clone()],
+            };
+            for line in lines {
                 task.report.output(OutputStream::Stdout, line.as_bytes());
                 task.report.output(OutputStream::Stdout, b"\n");
             }

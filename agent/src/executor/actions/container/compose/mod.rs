@@ -25,6 +25,7 @@ use declared::Declared;
 use fleetlight_protocol::command::{ContainerVerb, Outcome};
 use program::Program;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// A service of a project that this host trusts.
@@ -45,7 +46,7 @@ pub async fn prepare(
     executor: &Executor,
 ) -> Result<Service, Refused> {
     let declared = declared::of(container)?;
-    let files = trusted(&declared).await?;
+    let files = trusted(&declared, executor).await?;
     policy.allow_compose(&files.folder)?;
     let containers = docker.list_labelled(declared.labels()).await;
     let containers = containers.map_err(|error| Refused::new(said(&error.to_string())))?.containers;
@@ -62,13 +63,21 @@ pub async fn prepare(
     Ok(Service { declared, files, program, docker_socket })
 }
 
-async fn trusted(declared: &Declared) -> Result<files::Files, Refused> {
+/// One at a time: whoever makes containers can name a folder that hangs, and it must not take all the threads there are.
+async fn trusted(declared: &Declared, executor: &Executor) -> Result<files::Files, Refused> {
     let (folder, paths, environment) = (declared.folder.clone(), declared.files.clone(), declared.environment.clone());
-    let looked = tokio::task::spawn_blocking(move || files::trusted(&folder, &paths, &environment));
+    let looked = async {
+        let turn = Arc::clone(executor.folder_turn()).acquire_owned().await.ok();
+        let look = move || {
+            let _turn = turn;
+            files::trusted(&folder, &paths, &environment)
+        };
+        tokio::task::spawn_blocking(look).await
+    };
     match timeout(COMPOSE_ASK, looked).await {
         Ok(Ok(found)) => found.map_err(|error| Refused::new(said(&error.to_string()))),
         Ok(Err(_)) | Err(_) => Err(Refused::new(format!(
-            "the project's folder {} does not answer: does its file system hang?",
+            "the project's folder {}, or that of another command, does not answer: does its file system hang?",
             shown(&declared.folder)
         ))),
     }
@@ -102,7 +111,7 @@ pub async fn run(
     let mut watch = Watch::new(docker, &new, task, effect, clock);
     watch.answered();
     let ending = watch.until_judged().await;
-    let mut finding = judged(ending, &telling, docker, &new, clock).await;
+    let mut finding = judged(ending, &telling, docker, task, &new, clock).await;
     finding.observed.push_str(&format!("; container {} in place of {}", short(&new), short(old)));
     finding
 }
