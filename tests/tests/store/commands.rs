@@ -116,7 +116,7 @@ async fn only_what_no_stream_carried_is_closed_without_its_host() {
     assert_eq!(fixture.store.expire_commands(NOW_MS + 60_001).await.expect("looked"), [queued]);
     assert_eq!(fixture.outcome(queued).await, Some(("expired".into(), false)));
     for id in [queued, sent] {
-        fixture.store.cancel_command(id, "admin", NOW_MS).await.expect("asked");
+        fixture.store.cancel_command(id, NOW_MS).await.expect("asked");
     }
     assert_eq!(fixture.outcome(queued).await, Some(("expired".into(), false)), "it had ended");
     let waiting = fixture.command(sent).await;
@@ -125,7 +125,7 @@ async fn only_what_no_stream_carried_is_closed_without_its_host() {
     let second = fixture.asked(host, false).await;
     assert_eq!(fixture.store.send_commands(&[second, sent, queued]).await.expect("noted"), [second]);
     fixture.store.queue_command(second).await.expect("noted");
-    fixture.store.cancel_command(second, "admin", NOW_MS).await.expect("cancelled");
+    fixture.store.cancel_command(second, NOW_MS).await.expect("cancelled");
     assert_eq!(fixture.outcome(second).await, Some(("cancelled".into(), false)));
     let open: Vec<Uuid> = fixture.store.open_commands().await.expect("read").iter().map(|open| open.id).collect();
     assert_eq!(open, [sent]);
