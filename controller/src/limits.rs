@@ -552,6 +552,11 @@ pub const ERRAND_OPEN_WAIT: Duration = Duration::from_secs(5);
 /// An agent takes a word of an errand within this time, or counts as lost.
 pub const ERRAND_WRITE_WAIT: Duration = Duration::from_secs(10);
 
+/// Questions at once, over all people, what a host allows: each holds a stream of its agent, and commands need some.
+/// Further ones wait for [`API_QUEUE_WAIT`]. And how long an agent may take for the answer; beyond it 503.
+pub const ALLOWED_AT_ONCE: usize = 8;
+pub const ALLOWED_WAIT: Duration = Duration::from_secs(6);
+
 // Commands on their way.
 
 /// Open commands of one host, and of all together, without those of bulks ([`BULKS_RUNNING`], [`BATCH_SIZE`]). Full: one

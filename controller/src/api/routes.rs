@@ -7,9 +7,9 @@ use super::access::{Access, Permission};
 use super::guard::Door;
 use super::openapi::{self, Call, delete, get, patch, post};
 use super::{
-    Api, account, agents, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope, events,
-    guard, hosts, join_tokens, login, logs, moment, page, refusals, series, session, sessions, setup, stream, tokens,
-    users,
+    Api, account, agents, allowed, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope,
+    events, guard, hosts, join_tokens, login, logs, moment, page, refusals, series, session, sessions, setup, stream,
+    tokens, users,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -80,6 +80,7 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/hosts/{id}/events", Needs(Read), get(events::list)),
         route(read.clone(), "/hosts/{id}/refusals", Needs(Read), get(refusals::list)),
         route(read.clone(), "/hosts/{id}/series", Needs(Read), get(series::get)),
+        route(read.clone(), "/hosts/{id}/allowed", Needs(Read), get(allowed::get)),
         route(make.clone(), "/hosts/{id}/commands", Needs(Act), post(commands::create)).writes_itself("command"),
         route(make.clone(), "/hosts/{id}/emergency-stop", Needs(Destroy), post(commands::emergency_stop))
             .writes_itself("emergency_stop"),
