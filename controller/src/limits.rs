@@ -401,8 +401,9 @@ pub const API_BODY_BYTES: usize = 64 * 1024;
 /// Calls at the same time, over all people; further ones wait for [`API_QUEUE_WAIT`].
 pub const API_CONCURRENCY: usize = 64;
 
-/// Calls at the same time of what needs no session (login, setup): each may hold a connection to the database, and
-/// fewer than half of [`STORE_CONNECTIONS`] are theirs. Further ones wait as long.
+/// Calls at work at the same time of what needs no session (login, setup): each may hold a connection to the database,
+/// and fewer than half of [`STORE_CONNECTIONS`] are theirs. Whoever still sends its body, or waits out a delay, takes no
+/// place. Further ones wait as long.
 pub const API_PUBLIC_CONCURRENCY: usize = 4;
 
 /// Longest wait for room; then 503.
@@ -444,6 +445,9 @@ pub const SESSION_ABSOLUTE: Duration = Duration::from_secs(24 * 3600);
 /// Life of a login without a call; an open stream is no call.
 pub const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
 
+/// Sessions of one person: some browsers on each of a dozen devices. Beyond it the one not used for longest ends.
+pub const SESSIONS_PER_USER: i64 = 64;
+
 /// How exactly the last use is noted: a write a minute, not one a call.
 pub const SESSION_TOUCH_EVERY: Duration = Duration::from_secs(60);
 
@@ -478,18 +482,18 @@ pub const LOGIN_FORGET_AFTER: Duration = Duration::from_secs(900);
 /// Accounts and addresses whose failures are remembered, about 1 MiB; the least guilty are forgotten first.
 pub const LOGIN_KEYS: usize = 10_000;
 
-/// A wrong name or password is told no sooner than this: longer than the slowest hash takes (bcrypt of cost 12), so
-/// that the time tells nobody which names exist.
+/// A wrong name or password is told no sooner than this: longer than the slowest hash that is accepted takes, so that
+/// the time tells nobody which names exist.
 pub const LOGIN_REFUSED_AFTER: Duration = Duration::from_millis(400);
 
 /// How long a password counts as given just now, for what destroys or costs.
 pub const FRESH_FOR: Duration = Duration::from_secs(300);
 
-/// Costs of password hashes from elsewhere: each doubles bcrypt's time, and 14 take a second. Beyond them they are
-/// refused.
-pub const BCRYPT_COST_MAX: u32 = 14;
+/// Costs of password hashes from elsewhere: what takes less than [`LOGIN_REFUSED_AFTER`] (bcrypt of cost 12 some 250 ms,
+/// argon2id with these 200 ms). Beyond them they are refused, and a one-time link sets the password anew.
+pub const BCRYPT_COST_MAX: u32 = 12;
 pub const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
-pub const ARGON2_TIME_MAX: u32 = 8;
+pub const ARGON2_TIME_MAX: u32 = 4;
 
 /// Life of a one-time link for somebody new, or who forgot the password.
 pub const LINK_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -548,13 +552,20 @@ pub const ERRAND_OPEN_WAIT: Duration = Duration::from_secs(5);
 /// An agent takes a word of an errand within this time, or counts as lost.
 pub const ERRAND_WRITE_WAIT: Duration = Duration::from_secs(10);
 
+/// Questions at once, over all people, what a host allows: each holds a stream of its agent, and commands need some.
+/// Further ones wait for [`API_QUEUE_WAIT`]. And how long an agent may take for the answer; beyond it 503.
+pub const ALLOWED_AT_ONCE: usize = 8;
+pub const ALLOWED_WAIT: Duration = Duration::from_secs(6);
+
 // Commands on their way.
 
-/// Open commands of one host, and of all together. Full: one more is refused in words (429).
+/// Open commands of one host, and of all together, without those of bulks ([`BULKS_RUNNING`], [`BATCH_SIZE`]). Full: one
+/// more is refused in words (429).
 pub const OPEN_PER_HOST: usize = 64;
 pub const OPEN_COMMANDS: usize = 4_096;
 
-/// Room beyond both for emergency stops: a host that is drowning in commands still takes them.
+/// Emergency stops of one host that are open at once, whatever else is: a host that is drowning in commands still takes
+/// them. Full: refused as others are.
 pub const EMERGENCY_ROOM: usize = 8;
 
 /// Commands of one host under way at once: each holds a stream, of which an agent grants a few, and readers of logs
@@ -612,8 +623,18 @@ pub const COMMANDS_PER_PAGE: usize = 200;
 pub const BULKS_PER_PAGE: usize = 100;
 pub const AUDIT_PER_PAGE: usize = 500;
 
-/// Failed logins written to the audit log a minute; the others are counted.
+/// Written to the audit log a minute: failed logins of all together, and refusals of one person. The others are counted,
+/// and told with the next one that is written.
 pub const FAILED_LOGINS_AUDITED: u32 = 60;
+pub const REFUSALS_AUDITED: u32 = 60;
+
+/// What is written there, one person may do as often a minute: logins of anybody, and whatever else whoever is no admin
+/// may do. Beyond it: 429.
+pub const ACTS_AUDITED: u32 = 60;
+
+/// People of whom that is counted: accounts, and whoever comes by JWT. Full of people who do such things without a
+/// pause: nothing more is written of others' refusals, and their acts are refused.
+pub const AUDITED_PEOPLE: usize = 10_000;
 
 /// An act takes no longer than a call ([`API_DEADLINE`]); one that is open for this long was never closed.
 pub const AUDIT_OPEN_FOR: Duration = Duration::from_secs(600);

@@ -11,4 +11,17 @@ pub enum Errand {
     Command(Command),
     /// The agent answers with [`crate::logs::LogsReport`]s.
     Logs(LogsRequest),
+    /// The agent answers with one [`crate::allowed::AllowedReport`].
+    Allowed,
+}
+
+impl Errand {
+    /// The first version of the session in which an agent knows it.
+    #[must_use]
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::Command(_) | Self::Logs(_) => crate::ERRANDS,
+            Self::Allowed => crate::TELLS_ALLOWED,
+        }
+    }
 }

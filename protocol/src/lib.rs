@@ -5,7 +5,7 @@
 //!
 //! - [`control`]: the control stream (hello, welcome, acks, renewal) and enrolment.
 //! - [`uplink`]: what an agent streams: samples, events, inventory.
-//! - [`errand`]: what a controller asks of a host: [`command`]s, and [`logs`] as they are read.
+//! - [`errand`]: what a controller asks of a host: [`command`]s, [`logs`] as they are read, what is [`allowed`].
 //! - [`metric`] and [`samples`]: the metric catalogue, stated once.
 //! - [`delta`]: the stateful sample codec of one stream.
 //! - [`frame`]: length-bounded, optionally compressed MessagePack frames.
@@ -14,6 +14,7 @@
 //! - [`join_token`]: the text that enrols a host.
 //! - [`limits`]: every bound on the wire, with its reason.
 
+pub mod allowed;
 pub mod command;
 pub mod control;
 pub mod delta;
@@ -50,10 +51,14 @@ pub const SERVER_NAME: &str = "controller.fleetlight";
 /// | 1 | the first |
 /// | 2 | history goes against credit: the agent says how much there is, the controller how much may come; facts of the past come as replay |
 /// | 3 | the controller opens bi streams: commands and logs |
-pub const VERSIONS: &[u16] = &[3, 2, 1];
+/// | 4 | the controller may ask what the host allows |
+pub const VERSIONS: &[u16] = &[4, 3, 2, 1];
 
 /// The first version in which history goes against credit.
 pub const HISTORY_BY_CREDIT: u16 = 2;
 
 /// The first version in which the controller opens streams, each for an [`errand::Errand`].
 pub const ERRANDS: u16 = 3;
+
+/// The first version in which an agent knows [`errand::Errand::Allowed`].
+pub const TELLS_ALLOWED: u16 = 4;

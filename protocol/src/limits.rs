@@ -62,6 +62,11 @@ pub const STABLE_SECONDS: u32 = 300;
 pub const PARAMETERS: usize = 32;
 pub const PARAMETER_CHARS: usize = 4_096;
 
+/// Of what a host tells that it allows: patterns of one list, and bytes of runbooks. A page shows no more, and one
+/// frame holds it. Beyond them the rest is left out, and said to be.
+pub const ALLOWED_PATTERNS: usize = 64;
+pub const ALLOWED_RUNBOOK_BYTES: usize = 128 * 1024;
+
 /// Sources that one reader of logs may merge: all of a workshop's containers. More is refused.
 pub const LOG_SOURCES: usize = 64;
 

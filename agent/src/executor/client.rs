@@ -4,6 +4,7 @@ use super::message::Request;
 use super::wire::{self, WireError};
 use crate::docker::{ContainerId, DaemonEvent, DockerError, ImageId, Inspection, List};
 use crate::limits::{DOCKER_CALL, EXECUTOR_CALL};
+use fleetlight_protocol::allowed::AllowedReport;
 use futures_util::Stream;
 use futures_util::stream;
 use serde::de::DeserializeOwned;
@@ -63,6 +64,23 @@ impl Client {
                 "the executor at {place} broke off: {error}; if it goes on, look at `journalctl -u fleetlight-executor`"
             ),
         }
+    }
+
+    /// What this host does when it is asked.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn allowed(&self) -> Result<AllowedReport, String> {
+        let answered = async {
+            let mut stream = self.ask(&Request::Allowed).await?;
+            match wire::read(&mut stream).await {
+                Ok(Some(answer)) => Ok(answer),
+                Ok(None) => Err(self.refused()),
+                Err(error) => Err(self.explain(&error)),
+            }
+        };
+        let silent = |_| Err(format!("the executor at {} has not answered in time", self.socket.display()));
+        tokio::time::timeout(2 * EXECUTOR_CALL, answered).await.unwrap_or_else(silent)
     }
 
     async fn docker<T: DeserializeOwned>(&self, request: Request) -> Result<T, DockerError> {

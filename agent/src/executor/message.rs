@@ -34,6 +34,8 @@ pub enum Request {
     Settle(Vec<Uuid>),
     /// [`fleetlight_protocol::logs::LogsReport`] each, until one side hangs up.
     Logs(Box<LogsRequest>),
+    /// [`fleetlight_protocol::allowed::AllowedReport`]
+    Allowed,
     /// [`fleetlight_protocol::command::CommandReport`] each: on the host, by hand.
     EmergencyStop { pattern: String },
 }

@@ -4,11 +4,13 @@
 //! that lets in one account. One connection carries one [`Request`] and its answers.
 //!
 //! - [`commands`]: the life of a command. [`actions`]: what it does, one noun a file. [`policy`]: what this host does at all.
+//! - [`allowed`]: what it does when it is asked, for people who choose.
 //! - [`systemd`]: units and transient services over the bus. [`trusted_file`]: files that nobody else can have written.
 //! - [`logs`]: what containers, journal and declared files say, while somebody reads it.
 //! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`listen`]: taking the socket. [`peer`]: who may ask.
 
 pub mod actions;
+mod allowed;
 pub mod client;
 pub mod commands;
 mod listen;

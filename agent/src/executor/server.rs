@@ -3,11 +3,11 @@
 use super::actions::runbook::Runbooks;
 use super::commands::{Commands, answer as commands};
 use super::listen::Listening;
-use super::logs;
 use super::message::Request;
 use super::peer::Peers;
 use super::policy;
 use super::wire::{self, WireError};
+use super::{allowed, logs};
 use crate::config::AgentConfig;
 use crate::docker::{ContainerId, DaemonEvent, Docker, DockerError};
 use crate::limits::{
@@ -124,6 +124,7 @@ async fn answer(mut stream: UnixStream, executor: &Arc<Executor>) {
         Request::Results => commands::results(&mut stream, executor).await,
         Request::Settle(ids) => commands::settle(&mut stream, executor, ids).await,
         Request::EmergencyStop { pattern } => commands::emergency_stop(&mut stream, executor, pattern).await,
+        Request::Allowed => allowed::answer(&mut stream, executor).await,
         Request::Logs(wish) => logs::serve(&mut stream, executor, *wish).await,
     };
     if let Err(error) = answered {

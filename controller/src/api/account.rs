@@ -43,9 +43,9 @@ pub async fn change_password(
     let user = of_password(&api, &caller, &asked, wish.old).await?;
     let hash = api.0.passwords.hash(wish.new.0).await.map_err(ApiError::internal)?;
     api.store().set_password(user.id, &hash).await?;
-    end_all(&api, user.id).await?;
+    api.0.streams.end_user(user.id);
     tracing::info!(by = caller.name, address = %asked.client, "password changed");
-    let user = User { must_change_password: false, ..user };
+    let user = User { must_change_password: false, password_hash: Some(hash), ..user };
     if caller.session().is_err() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -70,15 +70,11 @@ pub async fn log_out_everywhere(
     Extension(caller): Extension<Caller>,
     Extension(asked): Extension<Asked>,
 ) -> Result<Response, ApiError> {
-    end_all(&api, caller.account()?).await?;
-    tracing::info!(by = caller.name, address = %asked.client, "logged out everywhere");
-    session::left(&asked)
-}
-
-async fn end_all(api: &Api, user_id: i32) -> Result<(), ApiError> {
+    let user_id = caller.account()?;
     api.store().end_web_sessions(user_id).await?;
     api.0.streams.end_user(user_id);
-    Ok(())
+    tracing::info!(by = caller.name, address = %asked.client, "logged out everywhere");
+    session::left(&asked)
 }
 
 /// The caller's account, if the password is its own. Guesses are counted by the session: whoever found an open one
@@ -88,7 +84,7 @@ async fn of_password(api: &Api, caller: &Caller, asked: &Asked, password: Secret
     let user = api.store().user_by_id(id).await?;
     let name = user.map(|user| user.name).ok_or_else(|| ApiError::not_found("this account is gone"))?;
     let way = caller.session().map_or(Way::Address(asked.client), |session| Way::Known(session.hash));
-    login::judge(api, &name, password, way, asked).await.map_err(|error| match error.status {
+    login::judge(api, &name, password, way, asked, None).await.map_err(|error| match error.status {
         // 401 would tell the page that the session is over.
         StatusCode::UNAUTHORIZED => ApiError::forbidden("the password is wrong"),
         _ => error,

@@ -4,10 +4,12 @@ use super::caller::Caller;
 use super::extract::Query;
 use super::guard::Asked;
 use super::{Api, ApiError, csv, extract};
-use crate::limits::{AUDIT_PER_PAGE, FAILED_LOGINS_AUDITED, USER_NAME_CHARS};
+use crate::limits::{
+    ACTS_AUDITED, AUDIT_PER_PAGE, AUDITED_PEOPLE, FAILED_LOGINS_AUDITED, REFUSALS_AUDITED, USER_NAME_CHARS,
+};
 use crate::live::presence::Now;
 use crate::store::audit::{Act, AuditFilter, AuditRecord, Who};
-use crate::store::users::User;
+use crate::store::users::{Role, User};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
@@ -17,6 +19,7 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,12 +53,13 @@ fn who(caller: &Caller, asked: Option<&Asked>) -> Who {
 #[derive(Debug, Clone)]
 pub struct Said(pub Value);
 
-/// Who does what, by a call's path; what it is done to is the path's own part.
+/// Who does what, by a call's path; what it is done to is the path's own part, its last one first.
 pub(super) fn act(caller: &Caller, name: &'static str, path: &'static str, request: &Request) -> (Who, Act) {
     let segments = path.rsplit('/').zip(request.uri().path().rsplit('/'));
-    let subject = segments.filter(|(stated, _)| stated.starts_with('{')).map(|(_, given)| given).next();
-    let subject = subject.unwrap_or_default().chars().take(USER_NAME_CHARS).collect();
-    let act = Act { action: name.to_owned(), host_id: None, subject, detail: json!({}) };
+    let own: Vec<&str> = segments.filter(|(stated, _)| stated.starts_with('{')).map(|(_, given)| given).collect();
+    let host_id = own.last().filter(|_| path.starts_with("/hosts/")).and_then(|id| id.parse().ok());
+    let subject = own.join(" ").chars().take(USER_NAME_CHARS).collect();
+    let act = Act { action: name.to_owned(), host_id, subject, detail: json!({}) };
     (who(caller, request.extensions().get::<Asked>()), act)
 }
 
@@ -93,13 +97,30 @@ pub async fn record<T>(
     done
 }
 
-/// Writes an act that was refused before it began; the refusal comes back.
+/// Writes an act that was refused before it began; the refusal comes back. So many a minute of one person are written;
+/// the others are counted with the next that is.
 pub(super) async fn refused(api: &Api, who: &Who, act: Act, error: ApiError) -> ApiError {
-    let act = Act { detail: json!({ "reason": error.detail }), ..act };
+    let Some(left_out) = api.0.refusals.next(&who.name, REFUSALS_AUDITED, Instant::now()) else { return error };
+    let act = Act { detail: json!({ "reason": error.detail, "left_out_before": left_out }), ..act };
     if let Err(error) = api.store().note_audit(who, &act, "refused", Now::take().wall_ms).await {
         tracing::warn!(%error, action = act.action, "a refusal is not in the audit log");
     }
     error
+}
+
+/// Whether somebody may do one more thing that is written.
+///
+/// # Errors
+/// 429: no more in this minute.
+pub(super) fn room_for_act(api: &Api, name: &str) -> Result<(), ApiError> {
+    let words = "this is written into the audit log, and so many such calls in a minute are not taken: try again later";
+    let next = api.0.acts.next(name, ACTS_AUDITED, Instant::now());
+    next.map(drop).ok_or_else(|| ApiError::too_many(words, MINUTE))
+}
+
+/// As [`room_for_act`], of whoever is no admin: admins answer for what they write.
+pub(super) fn room_for_act_of(api: &Api, caller: &Caller) -> Result<(), ApiError> {
+    if caller.role == Role::Admin { Ok(()) } else { room_for_act(api, &caller.name) }
 }
 
 fn ending(error: &ApiError) -> (&'static str, Value) {
@@ -116,19 +137,25 @@ async fn close(api: &Api, id: i64, outcome: &str, detail: Value) {
 /// A password that was right, by the login or by HTTP Basic.
 ///
 /// # Errors
-/// The database does not answer: nobody comes in unseen.
+/// The database does not answer: nobody comes in unseen; 429: too often.
 pub(super) async fn logged_in(api: &Api, user: &User, asked: &Asked, action: &str) -> Result<(), ApiError> {
+    room_for_act(api, &user.name)?;
     let (who, act) = login(Some(user.id), &user.name, user.role.name(), asked, action, json!({}));
     Ok(api.store().note_audit(&who, &act, "done", Now::take().wall_ms).await?)
 }
 
 /// A password that was wrong. So many a minute are written; the others are counted with the next that is.
 pub(super) async fn login_failed(api: &Api, name: &str, asked: &Asked) {
-    let Some(left_out) = api.0.failed_logins.next(Instant::now()) else { return };
+    let Some(left_out) = api.0.failed_logins.next("", FAILED_LOGINS_AUDITED, Instant::now()) else { return };
     let (who, act) = login(None, name, "", asked, "login", json!({ "left_out_before": left_out }));
     if let Err(error) = api.store().note_audit(&who, &act, "refused", Now::take().wall_ms).await {
         tracing::warn!(%error, "a failed login is not in the audit log");
     }
+}
+
+/// A password that is set by a one-time link.
+pub(super) fn by_link(user: &User, asked: &Asked) -> (Who, Act) {
+    login(Some(user.id), &user.name, user.role.name(), asked, "password.set_by_link", json!({}))
 }
 
 fn login(user_id: Option<i32>, name: &str, role: &str, asked: &Asked, action: &str, detail: Value) -> (Who, Act) {
@@ -143,24 +170,40 @@ fn login(user_id: Option<i32>, name: &str, role: &str, asked: &Asked, action: &s
     (who, Act { action: action.to_owned(), host_id: None, subject: name.to_owned(), detail })
 }
 
-/// Keeps guesses by the thousand from filling a log that nothing is ever deleted from.
-#[derive(Debug, Default)]
-pub struct FailedLogins(Mutex<(Option<Instant>, u32, u64)>);
+const MINUTE: Duration = Duration::from_secs(60);
 
-impl FailedLogins {
+/// Keeps what comes by the thousand from filling a log that nothing is ever deleted from: so much a minute of each name.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<HashMap<String, Minute>>);
+
+#[derive(Debug)]
+struct Minute {
+    began: Instant,
+    count: u32,
+    left_out: u64,
+}
+
+impl Written {
     /// Whether the next one is written, and how many before it were not.
-    fn next(&self, now: Instant) -> Option<u64> {
+    fn next(&self, name: &str, most: u32, now: Instant) -> Option<u64> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, count, left_out) = &mut *known;
-        if began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(60)) {
-            (*began, *count) = (Some(now), 0);
+        let is_over = |minute: &Minute| now.duration_since(minute.began) >= MINUTE;
+        if known.len() >= AUDITED_PEOPLE && !known.contains_key(name) {
+            known.retain(|_, minute| !is_over(minute));
+            if known.len() >= AUDITED_PEOPLE {
+                return None;
+            }
         }
-        if *count >= FAILED_LOGINS_AUDITED {
-            *left_out += 1;
+        let minute = known.entry(name.to_owned()).or_insert(Minute { began: now, count: 0, left_out: 0 });
+        if is_over(minute) {
+            (minute.began, minute.count) = (now, 0);
+        }
+        if minute.count >= most {
+            minute.left_out += 1;
             return None;
         }
-        *count += 1;
-        Some(std::mem::take(left_out))
+        minute.count += 1;
+        Some(std::mem::take(&mut minute.left_out))
     }
 }
 
@@ -259,13 +302,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_failed_logins_is_counted_and_not_written() {
-        let (failed, now) = (FailedLogins::default(), Instant::now());
+    async fn a_flood_is_counted_and_not_written() {
+        let (written, now) = (Written::default(), Instant::now());
+        let next = |name: &str, now| written.next(name, FAILED_LOGINS_AUDITED, now);
         for _ in 0..FAILED_LOGINS_AUDITED {
-            assert_eq!(failed.next(now), Some(0));
+            assert_eq!(next("ann", now), Some(0));
         }
-        assert_eq!((failed.next(now), failed.next(now)), (None, None));
-        let later = now + Duration::from_secs(60);
-        assert_eq!((failed.next(later), failed.next(later)), (Some(2), Some(0)));
+        assert_eq!((next("ann", now), next("ann", now), next("bo", now)), (None, None, Some(0)));
+        let later = now + MINUTE;
+        assert_eq!((next("ann", later), next("ann", later)), (Some(2), Some(0)));
+        for number in 0..AUDITED_PEOPLE {
+            next(&number.to_string(), later);
+        }
+        assert_eq!(written.0.lock().unwrap().len(), AUDITED_PEOPLE);
+        assert_eq!((next("cy", later), next("cy", later + MINUTE)), (None, Some(0)), "room comes back");
     }
 }

@@ -4,10 +4,11 @@
 //! remembered is a keyed hash over account, stored hash and password: it says nothing without the process's key, and a
 //! changed password or a disabled account is found out at once, since the account is looked up with each call.
 
+use super::envelope::Guest;
 use super::extract::Secret;
 use super::guard::Asked;
 use super::throttle::Way;
-use super::{Api, ApiError, audit, envelope, login};
+use super::{Api, ApiError, audit, login};
 use crate::limits::{BASIC_REMEMBERED, BASIC_REMEMBERED_FOR};
 use crate::store::users::User;
 use base64::Engine;
@@ -78,9 +79,9 @@ pub(super) async fn remembered(api: &Api, credentials: &Credentials) -> Result<O
 
 /// The user, once the password has been found to be right; as a login, it counts against guesses.
 pub(super) async fn judged(api: &Api, credentials: Credentials, asked: &Asked) -> Result<User, ApiError> {
-    let _place = envelope::place(&api.0.public_room).await?;
+    let mut guest = Guest::of(api).await?;
     let Credentials { name, password } = credentials;
-    let user = login::judge(api, &name, password.clone(), Way::Address(asked.client), asked).await?;
+    let user = login::judge(api, &name, password.clone(), Way::Address(asked.client), asked, Some(&mut guest)).await?;
     audit::logged_in(api, &user, asked, "login.basic").await?;
     api.0.basic.add(api.0.basic.tag(&user, &password.0), Instant::now());
     Ok(user)

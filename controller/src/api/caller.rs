@@ -176,11 +176,6 @@ impl Caller {
         }
     }
 
-    /// When it ends, should it not be used again; never by itself for a password.
-    pub(super) fn ends_ms(&self) -> i64 {
-        self.session().map_or_else(|_| self.expires_ms().unwrap_or(i64::MAX), end_of)
-    }
-
     /// What streams are counted by.
     pub(super) fn stream_key(&self) -> [u8; 32] {
         match &self.proof {
@@ -190,7 +185,8 @@ impl Caller {
         }
     }
 
-    /// Until when the same proof holds, as [`Caller::ends_ms`]; none if it has ended. Does not count as use.
+    /// Until when the same proof holds, should it not be used again: for ever by itself for a password; none if it has
+    /// ended. Does not count as use.
     pub(super) async fn holds_until(&self, api: &Api) -> Result<Option<i64>, ApiError> {
         let now_ms = Now::take().wall_ms;
         match &self.proof {

@@ -111,7 +111,7 @@ pub async fn cancel(
         detail: json!({ "command": uuid, "action": known.action }),
     };
     let cancel = async {
-        let cancelled = api.dispatch().cancel(uuid, &who.name).await?;
+        let cancelled = api.dispatch().cancel(uuid).await?;
         cancelled.map(Json).ok_or_else(|| no_such(&id))
     };
     record(&api, &who, act, cancel).await

@@ -5,7 +5,7 @@ use super::guard::Asked;
 use super::{Api, ApiError};
 use crate::limits::{API_DEADLINE, API_QUEUE_WAIT};
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -58,11 +58,32 @@ pub fn plain(error: &ApiError) -> Response {
     problem(error, &Uuid::new_v4().simple().to_string(), &Response::default())
 }
 
-/// For calls of anybody.
-pub async fn public_room(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match place(&api.0.public_room).await {
-        Ok(_place) => next.run(request).await,
-        Err(error) => error.into_response(),
+/// A call of anybody, with a place in the public room while it works, and none while it only waits: who guesses is made
+/// to wait, and must not take the places of those who log in.
+pub(super) struct Guest<'a> {
+    room: &'a Semaphore,
+    place: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Guest<'a> {
+    /// # Errors
+    /// 503: there is no room.
+    pub(super) async fn of(api: &'a Api) -> Result<Self, ApiError> {
+        let room = &api.0.public_room;
+        Ok(Self { room, place: Some(place(room).await?) })
+    }
+
+    pub(super) fn rests(&mut self) {
+        self.place = None;
+    }
+
+    /// # Errors
+    /// 503: there is no room.
+    pub(super) async fn works(&mut self) -> Result<(), ApiError> {
+        if self.place.is_none() {
+            self.place = Some(place(self.room).await?);
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::server::Peer;
 use super::settings::Site;
 use super::{Api, ApiError, audit, caller, envelope, session};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -102,6 +102,8 @@ pub struct Door {
     pub needs: Option<Permission>,
     /// What the audit log calls it, where the call itself does not write there; and its path.
     pub audit: Option<&'static str>,
+    /// What it calls a refusal of one that does.
+    pub refusal: Option<&'static str>,
     pub path: &'static str,
 }
 
@@ -117,19 +119,30 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
         (None, Some(_)) => session::refusal(&door.api).await,
         (_, None) => Ok(()),
     };
-    let act = caller.as_ref().zip(door.audit).map(|(caller, name)| audit::act(caller, name, door.path, &request));
-    if let Err(error) = judged {
-        return match act {
-            Some((who, act)) => audit::refused(&door.api, &who, act, error).await.into_response(),
-            None => error.into_response(),
-        };
-    }
+    let judged = judged.and_then(|()| match caller.as_ref().filter(|_| door.audit.is_some()) {
+        Some(caller) => audit::room_for_act_of(&door.api, caller),
+        None => Ok(()),
+    });
+    let name = door.audit.or(door.refusal);
+    let act = caller.as_ref().zip(name).map(|(caller, name)| audit::act(caller, name, door.path, &request));
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    match act {
-        Some((who, act)) => audit::around(&door.api, &who, act, next.run(request)).await,
-        None => next.run(request).await,
+    match (judged, act) {
+        (Err(error), None) => error.into_response(),
+        (Err(error), Some((who, act))) => audit::refused(&door.api, &who, act, error).await.into_response(),
+        (Ok(()), None) => next.run(request).await,
+        (Ok(()), Some((who, act))) if door.audit.is_some() => {
+            audit::around(&door.api, &who, act, next.run(request)).await
+        }
+        (Ok(()), Some((who, act))) => {
+            let response = next.run(request).await;
+            let error = response.extensions().get::<ApiError>().cloned();
+            if let Some(error) = error.filter(|error| error.status == StatusCode::FORBIDDEN) {
+                audit::refused(&door.api, &who, act, error).await;
+            }
+            response
+        }
     }
 }
 

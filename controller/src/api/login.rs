@@ -1,5 +1,6 @@
 //! Logging in by name and password.
 
+use super::envelope::Guest;
 use super::extract::{Body, Secret};
 use super::guard::Asked;
 use super::session::LoggedIn;
@@ -11,6 +12,7 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::time::Duration;
 use tokio::time::Instant;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -26,20 +28,37 @@ pub async fn post(
     headers: HeaderMap,
     Body(login): Body<Login>,
 ) -> Result<LoggedIn, ApiError> {
+    // From here on: whoever sends a body byte by byte holds no place.
+    let mut guest = Guest::of(&api).await?;
     let way = device::way(&api, &login.name, &headers, &asked).await?;
-    let user = judge(&api, &login.name, login.password, way, &asked).await?;
+    let user = judge(&api, &login.name, login.password, way, &asked, Some(&mut guest)).await?;
     audit::logged_in(&api, &user, &asked, "login").await?;
     tracing::info!(name = user.name, address = %asked.client, "logged in");
     session::begin(&api, &user, &asked, &headers).await
 }
 
 /// The user of this name and password, within the bounds of back-off. A wrong name takes as long as a wrong password.
-pub(super) async fn judge(api: &Api, name: &str, password: Secret, way: Way, asked: &Asked) -> Result<User, ApiError> {
+/// `guest`: the caller's place, where it has no session.
+pub(super) async fn judge(
+    api: &Api,
+    name: &str,
+    password: Secret,
+    way: Way,
+    asked: &Asked,
+    mut guest: Option<&mut Guest<'_>>,
+) -> Result<User, ApiError> {
     if name.chars().count() > USER_NAME_CHARS {
         return Err(wrong());
     }
     match api.0.throttle.begin(name, way, Instant::now()) {
-        Verdict::Judge(delay) => tokio::time::sleep(delay).await,
+        Verdict::Judge(Duration::ZERO) => {}
+        Verdict::Judge(delay) => {
+            if let Some(guest) = guest.as_deref_mut() {
+                guest.rests();
+                tokio::time::sleep(delay).await;
+                guest.works().await?;
+            }
+        }
         Verdict::Wait(wait) => {
             let seconds = wait.as_secs_f64().ceil();
             return Err(ApiError::too_many(format!("too many failed logins: try again in {seconds} s"), wait));
@@ -53,6 +72,9 @@ pub(super) async fn judge(api: &Api, name: &str, password: Secret, way: Way, ask
     let Some(user) = user.filter(|_| right) else {
         tracing::warn!(?name, address = %asked.client, "login failed");
         audit::login_failed(api, name, asked).await;
+        if let Some(guest) = guest {
+            guest.rests();
+        }
         tokio::time::sleep_until(began + LOGIN_REFUSED_AFTER).await;
         return Err(wrong());
     };
@@ -69,7 +91,9 @@ async fn upgraded(api: &Api, user: User, password: Secret) -> Result<User, ApiEr
         return Ok(user);
     };
     let new = api.0.passwords.hash(password.0).await.map_err(ApiError::internal)?;
-    api.store().upgrade_password_hash(user.id, old, &new).await?;
+    if !api.store().upgrade_password_hash(user.id, old, &new).await? {
+        return Err(ApiError::unavailable("the password's hash was replaced at this very moment: log in again"));
+    }
     tracing::info!(name = user.name, "a password's hash from elsewhere was replaced by argon2id");
     Ok(User { password_hash: Some(new), ..user })
 }

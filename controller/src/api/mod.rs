@@ -14,6 +14,7 @@
 pub mod access;
 pub mod account;
 pub mod agents;
+pub mod allowed;
 pub mod audit;
 pub mod basic;
 pub mod bulks;
@@ -59,7 +60,7 @@ pub use server::Web;
 pub use settings::{TlsFiles, WebSettings};
 
 use crate::dispatch::Dispatch;
-use crate::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
+use crate::limits::{ALLOWED_AT_ONCE, API_CONCURRENCY, API_PUBLIC_CONCURRENCY};
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::Registry;
@@ -131,10 +132,14 @@ struct Shared {
     streams: OpenStreams,
     log_room: logs::Room,
     reports: CspReports,
-    failed_logins: audit::FailedLogins,
+    failed_logins: audit::Written,
+    refusals: audit::Written,
+    acts: audit::Written,
     /// Room for calls at the same time: of whoever is logged in, and of anybody.
     room: Semaphore,
     public_room: Semaphore,
+    /// For questions to hosts what they allow.
+    allowed_room: Semaphore,
     /// Some admin has a password: it is never taken back, so it is asked for only until then.
     set_up: AtomicBool,
     stop: CancellationToken,
@@ -159,9 +164,12 @@ impl Api {
             streams: OpenStreams::default(),
             log_room: logs::Room::default(),
             reports: CspReports::default(),
-            failed_logins: audit::FailedLogins::default(),
+            failed_logins: audit::Written::default(),
+            refusals: audit::Written::default(),
+            acts: audit::Written::default(),
             room: Semaphore::new(API_CONCURRENCY),
             public_room: Semaphore::new(API_PUBLIC_CONCURRENCY),
+            allowed_room: Semaphore::new(ALLOWED_AT_ONCE),
             set_up: AtomicBool::new(false),
             stop,
         }))

@@ -43,7 +43,8 @@ impl OpenStreams {
             return None;
         }
         group.count += 1;
-        let (ended, look) = (group.ended.clone(), next_look(caller.ends_ms()));
+        // Looked at once: the session may have ended after its caller was let in, and before the stream was known here.
+        let (ended, look) = (group.ended.clone(), Instant::now());
         Some(OpenStream { streams: self.clone(), caller: caller.clone(), ended, look })
     }
 

@@ -7,9 +7,9 @@ use super::access::{Access, Permission};
 use super::guard::Door;
 use super::openapi::{self, Call, delete, get, patch, post};
 use super::{
-    Api, account, agents, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope, events,
-    guard, hosts, join_tokens, login, logs, moment, page, refusals, series, session, sessions, setup, stream, tokens,
-    users,
+    Api, account, agents, allowed, audit, bulks, catalogue, command_stream, commands, containers, csp_report, envelope,
+    events, guard, hosts, join_tokens, login, logs, moment, page, refusals, series, session, sessions, setup, stream,
+    tokens, users,
 };
 use crate::limits::API_BODY_BYTES;
 use axum::Router;
@@ -30,12 +30,18 @@ pub struct Route {
     pub access: Access,
     /// What the audit log calls it; none for reading, and for calls that write there themselves.
     pub audit: Option<&'static str>,
+    /// What the audit log calls a refusal of a call that writes there itself what it does.
+    pub refusal: Option<&'static str>,
     pub(super) call: Call,
 }
 
 impl Route {
     fn audited(self, name: &'static str) -> Self {
         Self { audit: Some(name), ..self }
+    }
+
+    fn writes_itself(self, refusal: &'static str) -> Self {
+        Self { refusal: Some(refusal), ..self }
     }
 }
 
@@ -44,7 +50,7 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     use Access::{Needs, Open, Public, Report};
     use Permission::{Account, Act, Audit, ChangePeople, Destroy, Enrol, MakeTokens, Own, Read, SeePeople};
-    let route = |method, path, access, call| Route { method, path, access, audit: None, call };
+    let route = |method, path, access, call| Route { method, path, access, audit: None, refusal: None, call };
     let (read, make, change, remove) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     vec![
         route(make.clone(), "/setup", Public, post(setup::post)),
@@ -74,17 +80,20 @@ pub fn routes() -> Vec<Route> {
         route(read.clone(), "/hosts/{id}/events", Needs(Read), get(events::list)),
         route(read.clone(), "/hosts/{id}/refusals", Needs(Read), get(refusals::list)),
         route(read.clone(), "/hosts/{id}/series", Needs(Read), get(series::get)),
-        route(make.clone(), "/hosts/{id}/commands", Needs(Act), post(commands::create)),
-        route(make.clone(), "/hosts/{id}/emergency-stop", Needs(Destroy), post(commands::emergency_stop)),
-        route(make.clone(), "/containers/{id}/{verb}", Needs(Act), post(containers::act)),
+        route(read.clone(), "/hosts/{id}/allowed", Needs(Read), get(allowed::get)),
+        route(make.clone(), "/hosts/{id}/commands", Needs(Act), post(commands::create)).writes_itself("command"),
+        route(make.clone(), "/hosts/{id}/emergency-stop", Needs(Destroy), post(commands::emergency_stop))
+            .writes_itself("emergency_stop"),
+        route(make.clone(), "/containers/{id}/{verb}", Needs(Act), post(containers::act)).writes_itself("container"),
         route(read.clone(), "/commands", Needs(Read), get(commands::list)),
         route(read.clone(), "/commands/{id}", Needs(Read), get(commands::get)),
-        route(make.clone(), "/commands/{id}/cancel", Needs(Act), post(commands::cancel)),
+        route(make.clone(), "/commands/{id}/cancel", Needs(Act), post(commands::cancel))
+            .writes_itself("command.cancel"),
         route(read.clone(), "/commands/{id}/stream", Needs(Read), get(command_stream::get)),
         route(read.clone(), "/bulks", Needs(Read), get(bulks::list)),
-        route(make.clone(), "/bulks", Needs(Act), post(bulks::create)),
+        route(make.clone(), "/bulks", Needs(Act), post(bulks::create)).writes_itself("bulk"),
         route(read.clone(), "/bulks/{id}", Needs(Read), get(bulks::get)),
-        route(make.clone(), "/bulks/{id}/cancel", Needs(Act), post(bulks::cancel)),
+        route(make.clone(), "/bulks/{id}/cancel", Needs(Act), post(bulks::cancel)).writes_itself("bulk.cancel"),
         route(read.clone(), "/audit", Needs(Audit), get(audit::list)),
         route(read.clone(), "/audit.csv", Needs(Audit), get(audit::csv)),
         route(read.clone(), "/fleet/series", Needs(Read), get(series::fleet)),
@@ -104,15 +113,14 @@ pub fn routes() -> Vec<Route> {
 pub fn router(api: &Api) -> Router {
     let mut calls = Router::new();
     for route in routes() {
-        let room = from_fn_with_state(api.clone(), envelope::public_room);
-        let Route { path, audit, .. } = route;
-        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs, audit, path }, guard::admit);
+        let Route { path, audit, refusal, .. } = route;
+        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs, audit, refusal, path }, guard::admit);
         let same_origin = from_fn(guard::same_origin);
         calls = calls.route(
             route.path,
             match route.access {
-                Access::Report => route.call.handler.layer(room),
-                Access::Public => route.call.handler.layer(room).layer(same_origin),
+                Access::Report => route.call.handler,
+                Access::Public => route.call.handler.layer(same_origin),
                 // Who is logged in asks this first; it is one look at the database.
                 Access::Open => route.call.handler.layer(admit(None)).layer(same_origin),
                 Access::Needs(permission) => route.call.handler.layer(admit(Some(permission))).layer(same_origin),

@@ -8,7 +8,7 @@ use super::caller::Caller;
 use super::guard::Asked;
 use super::openapi::{Answer, Operation};
 use super::settings::Site;
-use super::{Api, ApiError, device};
+use super::{Api, ApiError, caller, device};
 use crate::limits::{FRESH_FOR, SESSION_ABSOLUTE, SESSION_IDLE, USER_AGENT_CHARS};
 use crate::live::presence::Now;
 use crate::store::users::{Role, User};
@@ -118,8 +118,11 @@ pub(super) async fn begin(api: &Api, user: &User, asked: &Asked, headers: &Heade
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let user_agent: String = user_agent.chars().take(USER_AGENT_CHARS).collect();
     let hash = hash(&secret);
-    let new = NewWebSession { hash, user_id: user.id, address: &address, user_agent: &user_agent, now_ms, expires_ms };
-    api.store().begin_web_session(new).await?;
+    let (user_id, password_hash, user_agent) = (user.id, user.password_hash.as_deref(), user_agent.as_str());
+    let new = NewWebSession { hash, user_id, password_hash, address: &address, user_agent, now_ms, expires_ms };
+    if !api.store().begin_web_session(new).await? {
+        return Err(caller::refused("the account was changed at this very moment: log in again"));
+    }
     let device = device::remember(api, user.id, headers, asked).await?;
     let cookie = set_cookie(&asked.site, cookie_name(&asked.site), &secret, SESSION_ABSOLUTE.as_secs())?;
     let caller = Caller::of_session(WebSession {

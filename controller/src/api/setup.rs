@@ -1,6 +1,7 @@
 //! A password by a one-time link: the first admin's, from the controller's own output; somebody new's; and that of
 //! who forgot the old one.
 
+use super::envelope::Guest;
 use super::extract::{Body, Secret};
 use super::guard::Asked;
 use super::session::LoggedIn;
@@ -30,14 +31,14 @@ pub async fn post(
     if let Some(fault) = password::fault(&setup.password.0) {
         return Err(ApiError::bad_request(fault));
     }
+    let _guest = Guest::of(&api).await?;
     let (hash, now_ms) = (session::hash(&setup.token.0), Now::take().wall_ms);
     // Hashing a password is work: not for whoever has no link.
-    if !api.store().has_setup_token(hash, now_ms).await? {
-        return Err(used_up());
-    }
+    let user = api.store().user_of_link(hash, now_ms).await?.ok_or_else(used_up)?;
     let password_hash = api.0.passwords.hash(setup.password.0).await.map_err(ApiError::internal)?;
-    let user = api.store().use_setup_token(hash, &password_hash, now_ms).await?.ok_or_else(used_up)?;
-    audit::logged_in(&api, &user, &asked, "password.set_by_link").await?;
+    let (who, act) = audit::by_link(&user, &asked);
+    let set = async { api.store().use_setup_token(hash, &password_hash, now_ms).await?.ok_or_else(used_up) };
+    let user = audit::record(&api, &who, act, set).await?;
     api.0.set_up.store(true, Ordering::Relaxed);
     api.0.streams.end_user(user.id);
     tracing::info!(name = user.name, address = %asked.client, "a password was set by a one-time link");

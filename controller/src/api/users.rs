@@ -129,7 +129,8 @@ async fn hash_of(api: &Api, password: Option<Secret>, hash: Option<Secret>) -> R
     }
 }
 
-/// Whoever is disabled is out at once: sessions, streams and tokens end.
+/// Whoever is disabled is out at once: sessions, streams and tokens end. Streams of whoever may do something else from
+/// now on end too; the page opens them anew, if it may.
 pub async fn change(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -152,7 +153,7 @@ pub async fn change(
             ));
         }
     };
-    if !user.active {
+    if !user.active || user.must_change_password || role.is_some() {
         api.0.streams.end_user(id);
     }
     tracing::info!(by = caller.name, user = user.name, ?change, "user changed");

@@ -164,8 +164,8 @@ impl Dispatch {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn cancel(&self, id: Uuid, by: &str) -> Result<Option<CommandView>, StoreError> {
-        self.0.store.cancel_command(id, by, (self.0.clock)()).await?;
+    pub async fn cancel(&self, id: Uuid) -> Result<Option<CommandView>, StoreError> {
+        self.0.store.cancel_command(id, (self.0.clock)()).await?;
         let Some(record) = self.0.store.command(id).await? else { return Ok(None) };
         if record.state == State::Finished {
             self.closed([id]);

@@ -92,14 +92,17 @@ impl OpenCommands {
         self.0.keys().copied().collect()
     }
 
-    /// Whether there is room for one more. An emergency stop has room of its own.
+    /// Whether there is room for one more. Those of bulks have bounds of their own and take none of it; an emergency
+    /// stop waits for no others but its like.
     pub fn room(&self, host_id: i32, action: &Action) -> Result<(), Full> {
-        let more = if matches!(action, Action::EmergencyStop { .. }) { EMERGENCY_ROOM } else { 0 };
-        let of_host = self.0.values().filter(|open| open.host_id == host_id).count();
-        if of_host >= OPEN_PER_HOST + more {
+        let emergency = matches!(action, Action::EmergencyStop { .. });
+        let single = || self.0.values().filter(|open| open.bulk_id.is_none());
+        let of_host = single().filter(|open| open.host_id == host_id && (!emergency || open.is_emergency()));
+        if of_host.count() >= if emergency { EMERGENCY_ROOM } else { OPEN_PER_HOST } {
             return Err(Full::Host);
         }
-        if self.0.len() >= OPEN_COMMANDS + more { Err(Full::All) } else { Ok(()) }
+        let most = if emergency { OPEN_COMMANDS + EMERGENCY_ROOM } else { OPEN_COMMANDS };
+        if single().count() >= most { Err(Full::All) } else { Ok(()) }
     }
 
     /// Whether a stream to this host can carry one more at once.
@@ -172,11 +175,8 @@ impl OpenCommands {
         for open in self.0.values().filter(|open| open.stream.is_some()) {
             *carried.entry(open.host_id).or_default() += 1;
         }
-        let emergency = |open: &Open| {
-            open.command.as_ref().is_some_and(|command| matches!(command.action, Action::EmergencyStop { .. }))
-        };
         let mut waiting: Vec<_> = self.0.iter().filter(|(_, open)| open.stream.is_none() && !open.told).collect();
-        waiting.sort_by_key(|(_, open)| !emergency(open));
+        waiting.sort_by_key(|(_, open)| !open.is_emergency());
         for (id, open) in waiting {
             if !open.sent {
                 plan.next_deadline_ms =
@@ -184,7 +184,7 @@ impl OpenCommands {
             }
             let carried = carried.entry(open.host_id).or_default();
             let agent = *agents.entry(open.host_id).or_insert_with(|| agent_of(open.host_id));
-            match open.obstacle(agent, *carried >= HANDED_PER_HOST && !emergency(open), now, now_ms) {
+            match open.obstacle(agent, *carried >= HANDED_PER_HOST && !open.is_emergency(), now, now_ms) {
                 Ok(agent_id) => {
                     *carried += 1;
                     if open.sent { plan.carry.push((*id, agent_id)) } else { plan.send.push(*id) }
@@ -202,6 +202,10 @@ impl OpenCommands {
 }
 
 impl Open {
+    fn is_emergency(&self) -> bool {
+        self.command.as_ref().is_some_and(|command| matches!(command.action, Action::EmergencyStop { .. }))
+    }
+
     /// The agent that can be asked now, or why not.
     fn obstacle(&self, agent: Option<Uuid>, busy: bool, now: Instant, now_ms: i64) -> Result<Uuid, String> {
         if self.command.is_none() {

@@ -106,8 +106,22 @@ async fn room_is_bounded_for_one_host_and_for_all() {
         open.add(&record(number, 1, State::Queued), true);
     }
     let emergency = Action::EmergencyStop { pattern: "all".into() };
+    for number in 200..300 {
+        open.add(&CommandRecord { bulk_id: Some(AGENT), ..record(number, 1, State::Queued) }, true);
+        open.add(&CommandRecord { bulk_id: Some(AGENT), ..record(number + 100, 5, State::Queued) }, true);
+    }
+    assert_eq!(open.room(5, &Action::Check), Ok(()), "bulks have bounds of their own");
     assert_eq!(open.room(1, &Action::Check), Err(Full::Host));
     assert_eq!((open.room(1, &emergency), open.room(2, &Action::Check)), (Ok(()), Ok(())));
+    let stop = |number| CommandRecord {
+        action: json!({ "emergency_stop": { "pattern": "all" } }),
+        ..record(500 + number, 1, State::Queued)
+    };
+    for number in 0..EMERGENCY_ROOM as u128 {
+        assert_eq!(open.room(1, &emergency), Ok(()), "no other command takes its room");
+        open.add(&stop(number), true);
+    }
+    assert_eq!(open.room(1, &emergency), Err(Full::Host));
     for number in 0..OPEN_COMMANDS as u128 {
         open.add(&record(1_000 + number, 2 + number as i32, State::Queued), true);
     }

@@ -199,8 +199,8 @@ impl Dispatch {
         self.0.store.queue_command(id).await?;
         self.0.progress.sent(id, false);
         let record = self.0.store.command(id).await?;
-        if let Some(record) = record.filter(|record| record.cancel_requested && record.state == State::Queued) {
-            self.0.store.cancel_command(id, &record.user_name, (self.0.clock)()).await?;
+        if record.is_some_and(|record| record.cancel_requested && record.state == State::Queued) {
+            self.0.store.cancel_command(id, (self.0.clock)()).await?;
             self.closed([id]);
         }
         Ok(())

@@ -142,13 +142,15 @@ impl Store {
         Ok(rows.iter().map(record).collect())
     }
 
-    /// Closes acts that whoever did them never closed: the controller went down between the act and its closing.
+    /// Closes acts that whoever did them never closed: the caller broke off, or the controller went down, between the act
+    /// and its closing.
     /// Those of commands and bulks are closed with them.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn sweep_audit(&self, now_ms: i64) -> Result<u64, StoreError> {
-        let words = "the controller stopped before it could write how this ended; look at what is true now";
+        let words =
+            "nobody wrote how this ended: whoever asked broke off, or the controller stopped; look at what is true now";
         let done = sqlx::query(
             "insert into audit_closings (audit_id, at, outcome, detail)
              select id, time_of($1), 'unknown', jsonb_build_object('reason', $4::text)

@@ -220,6 +220,12 @@ impl Store {
                 transaction.commit().await.map_err(doing("closing a bulk"))?;
                 return Ok(Step::Ended);
             }
+            if !held.may_go_on(&mut transaction, id).await? {
+                let reason = "whoever asked for it was disabled; the rest was not begun";
+                end(&mut transaction, id, "stopped", Some(reason), now_ms).await?;
+                transaction.commit().await.map_err(doing("closing a bulk"))?;
+                return Ok(Step::Ended);
+            }
             let asked = held.next_batch(&mut transaction, id, now_ms).await?;
             if asked.is_empty() {
                 end(&mut transaction, id, "done", None, now_ms).await?;
@@ -255,6 +261,18 @@ async fn hold(connection: &mut PgConnection, id: Uuid) -> Result<Option<Held>, S
 }
 
 impl Held {
+    /// Whether nothing is left to begin, or the account that asked for it is not disabled.
+    async fn may_go_on(&self, connection: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
+        let query = "select not exists (select from bulk_items where bulk_id = $1 and command_id is null)
+                            or not exists (select from users where id = $2 and not active)";
+        sqlx::query_scalar(query)
+            .bind(id)
+            .bind(self.who.user_id)
+            .fetch_one(connection)
+            .await
+            .map_err(doing("looking up who asked for a bulk"))
+    }
+
     /// Asks the commands of the next items; none if all were asked.
     async fn next_batch(&self, connection: &mut PgConnection, id: Uuid, now_ms: i64) -> Result<Vec<Uuid>, StoreError> {
         let items = sqlx::query(

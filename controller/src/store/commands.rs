@@ -207,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn cancel_command(&self, id: Uuid, by: &str, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn cancel_command(&self, id: Uuid, now_ms: i64) -> Result<(), StoreError> {
         self.within("cancelling a command", async |connection| {
             let mut transaction = connection.begin().await.map_err(doing("cancelling a command"))?;
             sqlx::query("update commands set cancel_requested = true where id = $1 and state <> 'finished'")
@@ -215,8 +215,8 @@ impl Store {
                 .execute(&mut *transaction)
                 .await
                 .map_err(doing("cancelling a command"))?;
-            let reason = format!("cancelled by {by} before it went to the host");
-            let words = (Outcome::Cancelled, reason.as_str());
+            // By whom is its own row of the audit log.
+            let words = (Outcome::Cancelled, "cancelled before it went to the host; nothing was done");
             close_where(&mut transaction, "id = $1 and state = 'queued'", Bound::Id(id), words, now_ms).await?;
             transaction.commit().await.map_err(doing("cancelling a command"))
         })
@@ -259,8 +259,16 @@ impl Store {
     }
 }
 
+/// Closes what somebody who is disabled has asked for and no stream has carried.
+pub(super) async fn withdraw(connection: &mut PgConnection, user_id: i32, now_ms: i64) -> Result<(), StoreError> {
+    let words = (Outcome::Cancelled, "whoever asked for it was disabled before it went to the host; nothing was done");
+    let theirs = "user_id = $1 and state = 'queued'";
+    close_where(connection, theirs, Bound::User(user_id), words, now_ms).await.map(drop)
+}
+
 /// What `$1` of a condition is.
 enum Bound {
+    User(i32),
     Id(Uuid),
     Ms(i64),
 }
@@ -285,6 +293,7 @@ async fn close_where(
     );
     let query = sqlx::query_scalar(AssertSqlSafe(sql));
     let query = match bound {
+        Bound::User(id) => query.bind(id),
         Bound::Id(id) => query.bind(id),
         Bound::Ms(ms) => query.bind(ms),
     };

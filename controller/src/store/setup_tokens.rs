@@ -53,15 +53,22 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether a one-time link stands.
+    /// Whose one-time link this is, if it stands.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn has_setup_token(&self, hash: [u8; 32], now_ms: i64) -> Result<bool, StoreError> {
-        let query = "select exists (select from setup_tokens
-                                    where hash = $1 and coalesce(expires_at > time_of($2), true))";
-        let stands = sqlx::query_scalar(query).bind(hash.as_slice()).bind(now_ms).fetch_one(&self.pool).await;
-        stands.map_err(doing("looking up the one-time link"))
+    pub async fn user_of_link(&self, hash: [u8; 32], now_ms: i64) -> Result<Option<User>, StoreError> {
+        let row = sqlx::query(with_columns(
+            "select",
+            "from setup_tokens join users on users.id = user_id
+             where hash = $1 and coalesce(setup_tokens.expires_at > time_of($2), true) and users.active",
+        ))
+        .bind(hash.as_slice())
+        .bind(now_ms)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(doing("looking up the one-time link"))?;
+        row.as_ref().map(user_of).transpose()
     }
 
     /// Uses a one-time link up: sets the password of its user and ends the user's sessions. None: the link is

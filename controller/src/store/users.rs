@@ -1,6 +1,6 @@
 //! People who use the page.
 
-use super::{Store, StoreError, doing, storable};
+use super::{Store, StoreError, commands, doing, storable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
@@ -164,12 +164,15 @@ impl Store {
         row.as_ref().map(user_of).transpose()
     }
 
-    /// Sets a password that its owner chose.
+    /// Sets a password that its owner chose. Sessions end with the old one, and so does a one-time link.
     ///
     /// # Errors
     /// If the database does not answer.
     pub async fn set_password(&self, user_id: i32, password_hash: &str) -> Result<(), StoreError> {
-        sqlx::query("update users set password_hash = $2, must_change_password = false where id = $1")
+        let query = "with ended as (delete from web_sessions where user_id = $1),
+                          gone as (delete from setup_tokens where user_id = $1)
+                     update users set password_hash = $2, must_change_password = false where id = $1";
+        sqlx::query(query)
             .bind(user_id)
             .bind(password_hash)
             .execute(&self.pool)
@@ -178,22 +181,23 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the same password's newer hash, unless it was changed in the meantime.
+    /// Stores the same password's newer hash; false: it was changed in the meantime.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn upgrade_password_hash(&self, user_id: i32, old: &str, new: &str) -> Result<(), StoreError> {
-        sqlx::query("update users set password_hash = $3 where id = $1 and password_hash = $2")
+    pub async fn upgrade_password_hash(&self, user_id: i32, old: &str, new: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("update users set password_hash = $3 where id = $1 and password_hash = $2")
             .bind(user_id)
             .bind(old)
             .bind(new)
             .execute(&self.pool)
             .await
             .map_err(doing("upgrading a password's hash"))?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
-    /// Changes a user. Whoever is disabled loses sessions, tokens, devices and links with it.
+    /// Changes a user. Whoever is disabled loses sessions, tokens, devices and links with it, and what no host has seen
+    /// of what was asked is taken back.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -233,25 +237,27 @@ impl Store {
         };
         let user = user_of(&row)?;
         if !user.active {
-            shut_out(&mut transaction, id, now_ms).await.map_err(doing(DOING))?;
+            shut_out(&mut transaction, id, now_ms).await?;
         }
         transaction.commit().await.map_err(doing(DOING))?;
         Ok(Changed::Done(user))
     }
 }
 
-async fn shut_out(connection: &mut PgConnection, id: i32, now_ms: i64) -> Result<(), sqlx::Error> {
+async fn shut_out(connection: &mut PgConnection, id: i32, now_ms: i64) -> Result<(), StoreError> {
+    const DOING: &str = "shutting a user out";
     for sql in [
         "delete from web_sessions where user_id = $1",
         "delete from known_devices where user_id = $1",
         "delete from setup_tokens where user_id = $1",
     ] {
-        sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+        sqlx::query(sql).bind(id).execute(&mut *connection).await.map_err(doing(DOING))?;
     }
     sqlx::query("update api_tokens set revoked_at = coalesce(revoked_at, time_of($2)) where user_id = $1")
         .bind(id)
         .bind(now_ms)
-        .execute(connection)
-        .await?;
-    Ok(())
+        .execute(&mut *connection)
+        .await
+        .map_err(doing(DOING))?;
+    commands::withdraw(connection, id, now_ms).await
 }

@@ -2,6 +2,7 @@
 
 use super::users::Role;
 use super::{Store, StoreError, doing, storable};
+use crate::limits::SESSIONS_PER_USER;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -25,6 +26,8 @@ pub struct WebSession {
 pub struct NewWebSession<'a> {
     pub hash: [u8; 32],
     pub user_id: i32,
+    /// The stored hash of the password that was given.
+    pub password_hash: Option<&'a str>,
     pub address: &'a str,
     pub user_agent: &'a str,
     pub now_ms: i64,
@@ -45,17 +48,22 @@ pub struct WebSessionRecord {
 }
 
 impl Store {
-    /// Begins a session, notes the login and sweeps out sessions that have ended.
+    /// Begins a session, notes the login and sweeps out sessions that have ended, and those of the user that were not
+    /// used for longest, beyond [`SESSIONS_PER_USER`]. False: the account was disabled, or its password changed, while
+    /// the old one was looked at.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn begin_web_session(&self, session: NewWebSession<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "with swept as (delete from web_sessions where expires_at <= time_of($3)),
-                  noted as (update users set last_login_at = time_of($3) where id = $2)
+    pub async fn begin_web_session(&self, session: NewWebSession<'_>) -> Result<bool, StoreError> {
+        // The update waits for whoever changes the account, and then looks again.
+        let done = sqlx::query(
+            "with noted as (update users set last_login_at = time_of($3)
+                            where id = $2 and active and password_hash is not distinct from $7 returning id),
+                  swept as (delete from web_sessions where expires_at <= time_of($3) or hash in (
+                      select hash from web_sessions where user_id = $2 order by used_at desc offset $8))
              insert into web_sessions
                  (hash, user_id, created_at, used_at, authenticated_at, expires_at, address, user_agent)
-             values ($1, $2, time_of($3), time_of($3), time_of($3), time_of($4), $5, $6)",
+             select $1, id, time_of($3), time_of($3), time_of($3), time_of($4), $5, $6 from noted",
         )
         .bind(session.hash.as_slice())
         .bind(session.user_id)
@@ -63,10 +71,12 @@ impl Store {
         .bind(session.expires_ms)
         .bind(session.address)
         .bind(storable(session.user_agent))
+        .bind(session.password_hash)
+        .bind(SESSIONS_PER_USER - 1)
         .execute(&self.pool)
         .await
         .map_err(doing("beginning a web session"))?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// The session of a hash unless it has ended: absolutely, or unused since before `idle_since_ms`, or with its

@@ -6,7 +6,6 @@
 use super::control::{ReadError, read};
 use super::registry::Registry;
 use crate::limits::{ERRAND_OPEN_WAIT, ERRAND_WRITE_WAIT};
-use fleetlight_protocol::ERRANDS;
 use fleetlight_protocol::errand::Errand;
 use fleetlight_protocol::frame;
 use quinn::{RecvStream, SendStream};
@@ -19,8 +18,10 @@ use uuid::Uuid;
 pub enum ErrandError {
     #[error("the host is not connected")]
     NotConnected,
-    #[error("the host's agent is too old to be asked: it speaks session version {0}, this needs {ERRANDS}; update it")]
-    TooOld(u16),
+    #[error(
+        "the host's agent is too old to be asked: it speaks session version {speaks}, this needs {needs}; update it"
+    )]
+    TooOld { speaks: u16, needs: u16 },
     /// No stream was to be had: it was not asked.
     #[error("the host's agent takes no question: {0}")]
     NotOpened(String),
@@ -34,7 +35,7 @@ impl ErrandError {
     /// Whether the agent is sure to have heard nothing.
     #[must_use]
     pub fn is_unheard(&self) -> bool {
-        matches!(self, Self::NotConnected | Self::TooOld(_) | Self::NotOpened(_))
+        matches!(self, Self::NotConnected | Self::TooOld { .. } | Self::NotOpened(_))
     }
 }
 
@@ -60,8 +61,9 @@ impl Registry {
     /// [`ErrandError`]: it was not asked, or after [`ErrandError::Lost`] perhaps was.
     pub async fn ask(&self, agent_id: Uuid, errand: &Errand) -> Result<ErrandStream, ErrandError> {
         let line = self.line(agent_id).ok_or(ErrandError::NotConnected)?;
-        if line.version < ERRANDS {
-            return Err(ErrandError::TooOld(line.version));
+        let (speaks, needs) = (line.version, errand.since());
+        if speaks < needs {
+            return Err(ErrandError::TooOld { speaks, needs });
         }
         let opened = timeout(ERRAND_OPEN_WAIT, line.connection.open_bi()).await;
         let opened = opened.map_err(|_| ErrandError::NotOpened("all its streams for questions are in use".into()))?;

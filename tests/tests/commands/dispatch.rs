@@ -2,10 +2,13 @@
 
 use fleetlight_tests::client::Client;
 use fleetlight_tests::docker::Docker;
+use fleetlight_tests::sim_agent::Folder;
 use fleetlight_tests::system::{Agent, AgentOptions, Options, System};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -23,10 +26,16 @@ struct World {
 impl World {
     async fn start(name: &str, docker: Option<&Docker>) -> Self {
         let system = System::start(name, &Options::default()).expect("a controller");
+        let config = format!("runbooks_dir = {:?}", system.dir().join("runbooks"));
+        Self::with(Ok(system), docker, &config).await
+    }
+
+    async fn with(system: anyhow::Result<System>, docker: Option<&Docker>, config: &str) -> Self {
+        let system = system.expect("a controller");
         let client = system.set_up().await.expect("an admin");
         let docker = docker.map(|docker| docker.socket().to_owned());
-        let config = format!("interval_ms = 1000\nrunbooks_dir = {:?}", system.dir().join("runbooks"));
-        let options = AgentOptions { docker, config, ..AgentOptions::default() };
+        let options =
+            AgentOptions { docker, config: format!("interval_ms = 1000\n{config}"), ..AgentOptions::default() };
         let agent = system.agent("alpha", &options).expect("an agent");
         let host = client
             .wait("hosts", SOON, |hosts| hosts[0]["connected_since_ms"].is_i64().then(|| hosts[0]["id"].as_i64())?);
@@ -67,6 +76,73 @@ impl World {
 
 fn has_ended(view: &Value) -> bool {
     view["state"] == "finished"
+}
+
+/// One runbook that may be run, one that may not, one that cannot be read.
+fn runbooks(folder: &Path) {
+    let text = "description = 'Copies'\nuser = 'root'\nsteps = [['/bin/true', '{who}', '{days}', '{kind}']]\n\
+        [parameters.who]\ntype = 'string'\npattern = 'user[0-9]{3}'\ndescription = 'Whose'\n\
+        [parameters.days]\ntype = 'integer'\nmin = 1\nmax = 7\ndefault = '7'\n\
+        [parameters.kind]\ntype = 'enum'\nvalues = ['full', 'quick']\n";
+    for (name, text) in [("backup", text), ("wipe", text), ("broken", "user = 1")] {
+        std::fs::write(folder.join(format!("{name}.toml")), text).expect("written");
+    }
+}
+
+const POLICY: &str = "[[allow]]\nactions = ['container.restart', 'logs.read']\nnames = ['comfy-*']\n\
+    [[allow]]\nactions = ['unit.*']\nnames = ['nginx.service']\n\
+    [[allow]]\nactions = ['runbook.run']\nnames = ['b*']\n\
+    [[deny]]\nactions = ['container.*', 'emergency_stop', 'logs.read']\nnames = ['*-db', 'secret']\n\
+    [emergency_stop.users]\ncontainers = ['comfy-user*']\n";
+
+#[tokio::test]
+async fn a_host_tells_what_it_allows() {
+    let folder = Folder::new().expect("a folder");
+    runbooks(folder.path());
+    let config =
+        format!("runbooks_dir = {:?}\nlog_files = {{ nginx = '/var/log/n', secret = '/var/log/s' }}", folder.path());
+    let mut world = World::with(System::start("dispatch-allowed", &Options::default()), None, &config).await;
+    let path = format!("hosts/{}/allowed", world.host);
+    let policy = world.agent.executor_folder().join("policy.toml");
+    let actions = |told: &Value| -> Vec<String> {
+        let all = told["actions"].as_array().expect("a list");
+        all.iter().map(|action| action["action"].as_str().expect("text").to_owned()).collect()
+    };
+    let told = world.client.get(&path).await.expect("told");
+    assert_eq!(actions(&told), ["container.restart", "logs.read"], "without a policy");
+    assert_eq!((&told["runbooks"], &told["log_files"]), (&json!([]), &json!(["nginx", "secret"])));
+    std::fs::write(&policy, POLICY).expect("written");
+    let told = world.client.get(&path).await.expect("told");
+    let restart = json!({ "action": "container.restart", "names": ["comfy-*"], "except": ["*-db", "secret"] });
+    assert_eq!(told["actions"][0], restart);
+    let expected = ["container.restart", "unit.start", "unit.stop", "unit.restart", "runbook.run", "logs.read"];
+    assert_eq!(actions(&told), expected);
+    assert_eq!(told["actions"][5]["names"], json!(["*"]), "logs may be read unless denied");
+    let stop = json!({ "name": "users", "containers": ["comfy-user*"], "except": ["*-db", "secret"] });
+    assert_eq!((&told["emergency_stops"], &told["log_files"]), (&json!([stop]), &json!(["nginx"])));
+    let problems = told["problems"].as_array().expect("a list");
+    assert!(problems.len() == 1 && problems[0].as_str().expect("text").contains("broken.toml"), "{problems:?}");
+    let parameters = json!([
+        { "name": "days", "description": "", "default": "7", "type": "integer", "min": 1, "max": 7 },
+        { "name": "kind", "description": "", "default": null, "type": "enum", "values": ["full", "quick"] },
+        { "name": "who", "description": "Whose", "default": null, "type": "string", "pattern": "user[0-9]{3}",
+          "max_chars": 256 },
+    ]);
+    let backup =
+        json!({ "name": "backup", "description": "Copies", "timeout_seconds": 3600, "parameters": parameters });
+    let mut runbooks = told["runbooks"].clone();
+    runbooks[0]["timeout_seconds"] = json!(3600);
+    assert_eq!(runbooks, json!([backup]));
+    // A policy that others can write is none, and that is told.
+    std::fs::set_permissions(&policy, Permissions::from_mode(0o666)).expect("set");
+    let told = world.client.get(&path).await.expect("told");
+    assert_eq!(actions(&told), Vec::<String>::new());
+    assert!(told["problems"][0].as_str().expect("text").contains("policy.toml"), "{told}");
+    world.agent.process().expect("runs").stop().expect("stops");
+    let offline = |hosts: &Value| (hosts[0]["state"] == "offline").then_some(());
+    world.client.wait("hosts", SOON, offline).await.expect("says goodbye");
+    let refused = world.client.get(&path).await.expect_err("offline").to_string();
+    assert!(refused.contains("503") && refused.contains("alpha is offline"), "{refused}");
 }
 
 #[tokio::test]

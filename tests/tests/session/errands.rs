@@ -77,6 +77,13 @@ async fn an_agent_that_takes_no_errands_is_named() {
         until("what it tells is stored all the same", Duration::from_secs(10), stored).await;
     }
 
+    let world = World::new(4);
+    let (peer, _control) = welcomed(&world, 2, ERRANDS).await;
+    let refused = world.controller.registry.ask(AGENT, &Errand::Allowed).await.expect_err("too old for this");
+    assert!(refused.to_string().contains("version 3, this needs 4"), "{refused}");
+    world.controller.registry.ask(AGENT, &errand()).await.expect("asked as ever");
+    peer.connection.accept_bi().await.expect("the first stream that it sees");
+
     let world = World::new(2);
     let (_busy, _control) = welcomed(&world, 0, ERRANDS).await;
     let refused = world.controller.registry.ask(AGENT, &errand()).await.expect_err("no room");

@@ -5,6 +5,7 @@ use fleetlight_controller::store::audit::{Act, AuditFilter, AuditRecord, Who};
 use fleetlight_controller::store::bulks::{NewBulk, NewItem, Step};
 use fleetlight_controller::store::commands::{CommandRecord, NewCommand, State};
 use fleetlight_controller::store::flush::Data;
+use fleetlight_controller::store::users::{NewUser, Role, UserChange};
 use fleetlight_protocol::command::{Action, CommandResult, Outcome, Output};
 use fleetlight_protocol::event::{Event, Fact, Severity};
 use fleetlight_protocol::samples::EntityKind;
@@ -116,7 +117,7 @@ async fn only_what_no_stream_carried_is_closed_without_its_host() {
     assert_eq!(fixture.store.expire_commands(NOW_MS + 60_001).await.expect("looked"), [queued]);
     assert_eq!(fixture.outcome(queued).await, Some(("expired".into(), false)));
     for id in [queued, sent] {
-        fixture.store.cancel_command(id, "admin", NOW_MS).await.expect("asked");
+        fixture.store.cancel_command(id, NOW_MS).await.expect("asked");
     }
     assert_eq!(fixture.outcome(queued).await, Some(("expired".into(), false)), "it had ended");
     let waiting = fixture.command(sent).await;
@@ -125,7 +126,7 @@ async fn only_what_no_stream_carried_is_closed_without_its_host() {
     let second = fixture.asked(host, false).await;
     assert_eq!(fixture.store.send_commands(&[second, sent, queued]).await.expect("noted"), [second]);
     fixture.store.queue_command(second).await.expect("noted");
-    fixture.store.cancel_command(second, "admin", NOW_MS).await.expect("cancelled");
+    fixture.store.cancel_command(second, NOW_MS).await.expect("cancelled");
     assert_eq!(fixture.outcome(second).await, Some(("cancelled".into(), false)));
     let open: Vec<Uuid> = fixture.store.open_commands().await.expect("read").iter().map(|open| open.id).collect();
     assert_eq!(open, [sent]);
@@ -154,6 +155,50 @@ async fn what_can_never_end_is_swept_and_its_hosts_word_is_late_then() {
     let late = audit.iter().find(|record| record.command_id == Some(id)).expect("a row");
     assert_eq!((late.outcome.as_str(), late.late), ("verified", true));
     assert_eq!(fixture.count("audit_closings").await, 3, "what was said before stays");
+}
+
+#[tokio::test]
+async fn what_somebody_who_is_disabled_has_asked_for_goes_no_further() {
+    let fixture = Fixture::new().await;
+    let host = fixture.host("alpha").await;
+    let bo = NewUser { name: "bo", role: Role::Admin, password_hash: None, must_change_password: false };
+    let bo = fixture.store.create_user(bo).await.expect("made").expect("a new name").id;
+    let who = Who { user_id: Some(bo), ..who() };
+    let asked = [command(host, false), command(host, true)];
+    for command in &asked {
+        fixture.store.ask(command, &who).await.expect("asked");
+    }
+    let others = fixture.asked(host, false).await;
+    let items = (0..2).map(|batch| NewItem { batch, host_id: host, action: Action::Check }).collect();
+    let bulk = NewBulk {
+        id: Uuid::now_v7(),
+        name: "container.restart".into(),
+        selection: json!({}),
+        batch_size: 1,
+        stop_on_failure: false,
+        deadline_seconds: 60,
+        asked_ms: NOW_MS,
+        items,
+    };
+    fixture.store.make_bulk(&bulk, &who).await.expect("made");
+    let Step::Asked(first) = fixture.store.step_bulk(bulk.id, NOW_MS).await.expect("stepped") else {
+        panic!("the first batch begins")
+    };
+    let disable = UserChange { active: Some(false), ..UserChange::default() };
+    fixture.store.change_user(bo, &disable, NOW_MS).await.expect("disabled");
+    let outcomes = [asked[0].id, asked[1].id, first[0], others];
+    let outcomes = [
+        fixture.outcome(outcomes[0]).await,
+        fixture.outcome(outcomes[1]).await,
+        fixture.outcome(outcomes[2]).await,
+        fixture.outcome(outcomes[3]).await,
+    ];
+    let cancelled = || Some(("cancelled".to_owned(), false));
+    assert_eq!(outcomes, [cancelled(), None, cancelled(), None], "what no host has seen is taken back");
+    assert_eq!(fixture.store.step_bulk(bulk.id, NOW_MS).await.expect("stepped"), Step::Ended);
+    let (ended, _) = fixture.store.bulk(bulk.id).await.expect("read").expect("stored");
+    assert_eq!((ended.state.as_str(), ended.ended), ("stopped", 1));
+    assert!(ended.reason.expect("words").contains("disabled"));
 }
 
 #[tokio::test]

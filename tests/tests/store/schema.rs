@@ -1,8 +1,12 @@
 //! Tables against the catalogue, partitions, and a migration by two controllers at once.
 
 use crate::{Agent, Fixture, NOW_MS};
+use fleetlight_controller::store::users::Role;
 use fleetlight_controller::store::{Store, tables};
 use fleetlight_tests::postgres::database;
+use fleetlight_tests::sim_agent::Folder;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -70,6 +74,43 @@ async fn all_tiers_follow_the_catalogue() {
             assert!(found.contains(&column), "{column:?} is missing: {calls}");
         }
     }
+}
+
+/// 0042 on what was there before it: accounts, sessions and links go on.
+#[tokio::test]
+async fn people_from_before_there_were_roles_go_on() {
+    let url = database().await.expect("a database");
+    let all = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+    let folder = Folder::new().expect("a folder");
+    for file in std::fs::read_dir(all).expect("a folder") {
+        let file = file.expect("a file");
+        if file.file_name().to_str().expect("text") < "0042" {
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("copied");
+        }
+    }
+    let pool = PgPool::connect(&url).await.expect("connects");
+    let older = Migrator::new(folder.path()).await.expect("migrations");
+    older.run(&pool).await.expect("migrates");
+    let before = "update users set password_hash = 'a hash' where name = 'admin';
+        insert into setup_tokens (user_id, hash) select id, decode(repeat('07', 32), 'hex') from users;
+        insert into web_sessions (hash, user_id, created_at, used_at, expires_at, address)
+        select decode(repeat('08', 32), 'hex'), id, now(), now(), now() + interval '1 h', '::1' from users";
+    sqlx::raw_sql(before).execute(&pool).await.expect("rows of before");
+    let store = Store::connect(&url).await.expect("migrates the rest");
+    let admin = store.user("admin").await.expect("read").expect("there");
+    assert_eq!((admin.role, admin.active, admin.must_change_password), (Role::Admin, true, false));
+    assert_eq!(admin.password_hash.as_deref(), Some("a hash"));
+    let session = store.web_session([8; 32], 0, 0).await.expect("read").expect("goes on");
+    assert_eq!(
+        (session.user_id, session.role, session.authenticated_ms),
+        (admin.id, Role::Admin, 0),
+        "and is not fresh"
+    );
+    let listed = store.web_sessions(admin.id, 0, 0).await.expect("read");
+    assert_eq!((listed.len(), listed[0].hash), (1, [8; 32]));
+    assert_eq!(store.end_web_session_of(listed[0].id, Some(admin.id)).await.expect("ended"), Some([8; 32]));
+    let far_ms = NOW_MS * 2;
+    assert_eq!(store.user_of_link([7; 32], far_ms).await.expect("read").map(|user| user.id), Some(admin.id));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Commands, bulks and the audit log over the API, while no host is there.
 
 use crate::site::{HOST, Site, refusal};
+use fleetlight_controller::api::access::Access;
 use fleetlight_controller::api::routes::routes;
+use fleetlight_controller::limits::{ACTS_AUDITED, REFUSALS_AUDITED, USER_NAME_CHARS};
 use fleetlight_controller::store::commands::CommandFilter;
 use fleetlight_controller::store::users::Role;
 use fleetlight_protocol::document::{Body, ContainerDocument, ContainerState, Document};
@@ -255,6 +257,8 @@ const WRITE_THEMSELVES: &[&str] = &[
 #[tokio::test]
 async fn whatever_changes_something_is_in_the_audit_log() {
     for route in routes().iter().filter(|route| route.method != "GET") {
+        let public = matches!(route.access, Access::Public | Access::Report);
+        assert!(public || (route.audit.is_some() != route.refusal.is_some()), "{} {}", route.method, route.path);
         assert_ne!(route.audit.is_some(), WRITE_THEMSELVES.contains(&route.path), "{} {}", route.method, route.path);
     }
     let (site, cookie) = site().await;
@@ -288,6 +292,53 @@ async fn whatever_changes_something_is_in_the_audit_log() {
     assert_eq!(audit[2]["result"]["host_name"], "beta");
     assert_eq!(audit[1]["subject"], Uuid::nil().to_string());
     assert_eq!(audit[1]["request_id"].as_str().unwrap().len(), 32);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_may_nothing_fills_no_log() {
+    let (site, cookie) = site().await;
+    let sue = site.person("sue", Role::Support).await;
+    let sues = site.session_of(sue).await;
+    let path = format!("hosts/{HOST}/commands");
+    for _ in 0..REFUSALS_AUDITED + 5 {
+        assert_eq!(post(&site, &sues, &path, json!({ "action": "check" })).await.status(), 403);
+    }
+    let acts = get(&site, &cookie, "audit?user=sue").await;
+    let words = [&acts[0]["action"], &acts[0]["host_id"], &acts[0]["outcome"]];
+    assert_eq!(words, [&json!("command"), &json!(HOST), &json!("refused")]);
+    let mut refused = 0;
+    for _ in 0..ACTS_AUDITED + 5 {
+        let path = format!("sessions/{}", Uuid::new_v4());
+        let answer = site.call("DELETE", &path).header("Cookie", &sues).send().await.unwrap();
+        refused += u32::from(answer.status() == 429);
+    }
+    assert_eq!(refused, 5);
+    let written = "select count(*) from audit where user_name = 'sue'";
+    let written: i64 = sqlx::query_scalar(written).fetch_one(&site.pool).await.unwrap();
+    assert_eq!(written, i64::from(REFUSALS_AUDITED + ACTS_AUDITED));
+    // What takes a scope or a password that the caller has not is asked of the body, and written all the same.
+    let admin = site.store.user("admin").await.unwrap().unwrap().id;
+    let token = site.token_of(admin, Role::Admin, &["act"]).await;
+    let path = format!("containers/{}/remove", id(1));
+    let remove = site.call("POST", &path).header("Authorization", &token).body("{}").send().await.unwrap();
+    assert_eq!(remove.status(), 403);
+    let acts = get(&site, &cookie, "audit").await;
+    assert_eq!((&acts[0]["action"], &acts[0]["outcome"]), (&json!("container"), &json!("refused")));
+    assert_eq!(acts[0]["subject"], json!(format!("remove {}", &id(1)[..USER_NAME_CHARS - 7])));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_commands_stream_ends_with_its_session() {
+    let (site, cookie) = site().await;
+    let made = asked(&site, &cookie, &format!("hosts/{HOST}/commands"), json!({ "action": "check" })).await;
+    let of = format!("commands/{}/stream", made["id"].as_str().unwrap());
+    let mut stream = site.call("GET", &of).header("Cookie", &cookie).send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
+    assert_eq!(post(&site, &cookie, "logout", json!({})).await.status(), 204);
+    let end = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(5), end).await.expect("ends");
     site.stop().await;
 }
 

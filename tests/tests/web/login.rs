@@ -2,10 +2,12 @@
 
 use crate::site::{PASSWORD, Site, cookie_of, refusal};
 use fleetlight_controller::api::Web;
-use fleetlight_controller::limits::API_PUBLIC_CONCURRENCY;
+use fleetlight_controller::limits::{API_PUBLIC_CONCURRENCY, SESSIONS_PER_USER};
 use fleetlight_controller::store::web_sessions::NewWebSession;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
@@ -130,14 +132,79 @@ async fn sessions_end_absolutely_and_by_disuse() {
         let hash = Sha256::digest(secret.as_bytes()).into();
         let now_ms = now_ms() - used_hours_ago * hour;
         let expires_ms = self::now_ms() + left_hours * hour;
-        let session = NewWebSession { hash, user_id, address: "127.0.0.1", user_agent: "", now_ms, expires_ms };
-        site.store.begin_web_session(session).await.unwrap();
+        let (password_hash, address, user_agent) = (None, "127.0.0.1", "");
+        let session = NewWebSession { hash, user_id, password_hash, address, user_agent, now_ms, expires_ms };
+        assert!(site.store.begin_web_session(session).await.unwrap());
         let found = session_status(&site, &format!("fleetlight={secret}")).await;
         assert_eq!(found, status, "used {used_hours_ago} h ago, {left_hours} h left");
     }
     let hash = Sha256::digest("bb".as_bytes()).into();
     let used = site.store.web_session(hash, now_ms(), 0).await.unwrap().unwrap().used_ms;
     assert!(now_ms() - used < 60_000, "a call is a use");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_gave_the_password_of_a_moment_ago_is_not_let_in() {
+    let site = Site::start().await;
+    site.cookie().await;
+    let user = site.store.user("admin").await.unwrap().unwrap();
+    let begin = async |password_hash: Option<&str>, number: u8| {
+        let (address, user_agent, now_ms) = ("127.0.0.1", "", now_ms());
+        let (hash, user_id, expires_ms) = ([number; 32], user.id, now_ms + 60_000);
+        let session = NewWebSession { hash, user_id, password_hash, address, user_agent, now_ms, expires_ms };
+        site.store.begin_web_session(session).await.unwrap()
+    };
+    let stored = user.password_hash.as_deref();
+    assert_eq!(
+        (begin(stored, 1).await, begin(Some("an older one"), 2).await, begin(None, 3).await),
+        (true, false, false)
+    );
+    sqlx::query("update users set active = false").execute(&site.pool).await.unwrap();
+    assert!(!begin(stored, 4).await, "nor whoever was disabled meanwhile");
+    sqlx::query("update users set active = true").execute(&site.pool).await.unwrap();
+    for number in 10..90 {
+        assert!(begin(stored, number).await);
+    }
+    let count: i64 = sqlx::query_scalar("select count(*) from web_sessions").fetch_one(&site.pool).await.unwrap();
+    assert_eq!(count, SESSIONS_PER_USER, "the oldest go");
+    // A new password ends them all, with what could set another one.
+    site.store.put_link(user.id, [7; 32], now_ms() + 60_000).await.unwrap();
+    site.store.set_password(user.id, "another").await.unwrap();
+    for table in ["web_sessions", "setup_tokens"] {
+        let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+        assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&site.pool).await.unwrap(), 0, "{table}");
+    }
+    site.stop().await;
+}
+
+/// Each of them held one of the places of those who log in, for as long as a call may take.
+#[tokio::test]
+async fn bodies_that_come_byte_by_byte_hold_up_no_login() {
+    let site = Site::start().await;
+    site.cookie().await;
+    let address = site.origin.strip_prefix("http://").unwrap();
+    let mut slow = Vec::new();
+    for path in ["login", "setup", "csp-report"] {
+        for _ in 0..API_PUBLIC_CONCURRENCY {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!(
+                "POST /admin/api/{path} HTTP/1.1\r\nHost: {address}\r\nOrigin: {}\r\n\
+                 Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+                site.origin
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+    }
+    // The last ones are being read by the time that another connection is answered.
+    for _ in 0..3 {
+        site.call("GET", "session").send().await.unwrap();
+    }
+    let login = site.post("login", json!({ "name": "admin", "password": PASSWORD }));
+    let login = tokio::time::timeout(Duration::from_secs(4), login).await.expect("answers at once");
+    assert_eq!(login.status(), 200);
+    drop(slow);
     site.stop().await;
 }
 

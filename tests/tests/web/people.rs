@@ -155,6 +155,23 @@ async fn whoever_is_disabled_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn streams_end_when_their_owner_may_do_something_else() {
+    let site = Site::start().await;
+    let admin = site.cookie().await;
+    let id = site.person("bo", Role::Developer).await;
+    let bo = site.session_of(id).await;
+    for (wish, after) in [(json!({ "role": "support" }), 200), (json!({ "must_change_password": true }), 403)] {
+        let mut stream = site.call("GET", "stream").header("Cookie", &bo).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        assert_eq!(send(&site, "PATCH", &admin, &format!("users/{id}"), wish).await.status(), 200);
+        let end = async { while stream.chunk().await.unwrap().is_some() {} };
+        timeout(Duration::from_secs(5), end).await.expect("ends");
+        assert_eq!(status(&site, &bo, "hosts").await, after);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn somebody_who_can_log_in_is_always_an_admin() {
     let site = Site::start().await;
     let admin = site.cookie().await;

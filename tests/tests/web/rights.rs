@@ -37,6 +37,7 @@ const CASES: &[(&str, &str)] = &[
     ("GET /hosts/{id}/events", "-ASDYR-"),
     ("GET /hosts/{id}/refusals", "-ASDYR-"),
     ("GET /hosts/{id}/series", "-ASDYR-"),
+    ("GET /hosts/{id}/allowed", "-ASDYR-"),
     ("POST /hosts/{id}/commands", "-A----C"),
     ("POST /hosts/{id}/emergency-stop", "-A-----"),
     ("POST /containers/{id}/{verb}", "-A----C"),

@@ -139,8 +139,10 @@ impl Site {
         let secret = Uuid::new_v4().simple().to_string();
         let (hash, now_ms) = (Sha256::digest(secret.as_bytes()).into(), now_ms());
         let (address, user_agent, expires_ms) = ("192.0.2.7", "a test", now_ms + 3_600_000);
-        let session = NewWebSession { hash, user_id, address, user_agent, now_ms, expires_ms };
-        self.store.begin_web_session(session).await.expect("the database");
+        let user = self.store.user_by_id(user_id).await.expect("the database").expect("a user");
+        let password_hash = user.password_hash.as_deref();
+        let session = NewWebSession { hash, user_id, password_hash, address, user_agent, now_ms, expires_ms };
+        assert!(self.store.begin_web_session(session).await.expect("the database"));
         format!("fleetlight={secret}")
     }
 

@@ -166,9 +166,16 @@ async fn a_stream_ends_when_its_session_expires() {
     let user_id = site.store.user("admin").await.unwrap().unwrap().id;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let hash = Sha256::digest("ab".as_bytes()).into();
-    let session =
-        NewWebSession { hash, user_id, address: "127.0.0.1", user_agent: "", now_ms, expires_ms: now_ms + 4_000 };
-    site.store.begin_web_session(session).await.unwrap();
+    let session = NewWebSession {
+        hash,
+        user_id,
+        password_hash: None,
+        address: "127.0.0.1",
+        user_agent: "",
+        now_ms,
+        expires_ms: now_ms + 4_000,
+    };
+    assert!(site.store.begin_web_session(session).await.unwrap());
     let mut wire = Wire::open(&site, "fleetlight=ab", "stream", None).await;
     wire.expect("fleet").await;
     assert!(wire.next().await.is_none(), "no heartbeat comes before the end");

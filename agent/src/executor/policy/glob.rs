@@ -13,6 +13,12 @@ impl Glob {
         (!pattern.is_empty() && pattern.len() <= NAME_BYTES).then(|| Self(pattern.into()))
     }
 
+    /// Fits any name.
+    #[must_use]
+    pub fn all() -> Self {
+        Self("*".into())
+    }
+
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let (pattern, name): (Vec<char>, Vec<char>) = (self.0.chars().collect(), name.chars().collect());

@@ -8,7 +8,9 @@ pub mod glob;
 use super::actions::Refused;
 use super::trusted_file;
 use crate::limits::POLICY_BYTES;
+use fleetlight_protocol::allowed::{Allowed, AllowedAction, EmergencyStop};
 use fleetlight_protocol::command::{ContainerVerb, UnitVerb};
+use fleetlight_protocol::limits::ALLOWED_PATTERNS;
 use glob::Glob;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -71,7 +73,7 @@ pub struct EmergencyStop {
 
 /// What rules call an emergency stop, a runbook, and reading logs.
 const EMERGENCY_STOP: &str = "emergency_stop";
-const RUNBOOK: &str = "runbook.run";
+pub const RUNBOOK: &str = "runbook.run";
 const READ_LOGS: &str = "logs.read";
 
 /// The policy as it is now.
@@ -183,6 +185,33 @@ impl Policy {
         Refused::new(format!("{} of {} denies {action} on {name}", rule.place, self.file.display()))
     }
 
+    /// All of it, as people read it.
+    #[must_use]
+    pub fn told(&self) -> Allowed {
+        let mut told = Allowed::default();
+        let all = [Glob::all()];
+        for action in known_actions().filter(|action| *action != EMERGENCY_STOP) {
+            let names = covering(&self.allow, action);
+            let names: Vec<&Glob> = if action == READ_LOGS { all.iter().collect() } else { names.collect() };
+            if names.is_empty() {
+                continue;
+            }
+            let what = |list| format!("{list} {action}");
+            let names = shown(names.into_iter(), &what("patterns of"), &mut told.problems);
+            let except = shown(covering(&self.deny, action), &what("exceptions from"), &mut told.problems);
+            told.actions.push(AllowedAction { action: action.into(), names, except });
+        }
+        let except = shown(covering(&self.deny, EMERGENCY_STOP), "exceptions from emergency stops", &mut told.problems);
+        for (name, globs) in self.emergency_stop.iter().take(ALLOWED_PATTERNS) {
+            let containers = shown(globs.iter(), &format!("patterns of emergency_stop.{name}"), &mut told.problems);
+            told.emergency_stops.push(EmergencyStop { name: name.clone(), containers, except: except.clone() });
+        }
+        if self.emergency_stop.len() > ALLOWED_PATTERNS {
+            told.problems.push(format!("emergency stops after the first {ALLOWED_PATTERNS} are not shown here"));
+        }
+        told
+    }
+
     /// Names under which emergency stops are declared.
     pub fn emergency_stops(&self) -> impl Iterator<Item = &str> {
         self.emergency_stop.keys().map(String::as_str)
@@ -199,8 +228,7 @@ impl Policy {
                 "no [emergency_stop.{name}] is declared in {file}: who may write that file can add it"
             ))
         })?;
-        let sparing = self.deny.iter().filter(|rule| rule.actions.iter().any(|glob| glob.matches(EMERGENCY_STOP)));
-        let spared = sparing.flat_map(|rule| rule.names.iter().cloned()).collect();
+        let spared = covering(&self.deny, EMERGENCY_STOP).cloned().collect();
         Ok(EmergencyStop { containers: containers.clone(), spared })
     }
 }
@@ -228,6 +256,22 @@ impl Rule {
     fn covers(&self, action: &str, name: &str) -> bool {
         self.actions.iter().any(|glob| glob.matches(action)) && self.names.iter().any(|glob| glob.matches(name))
     }
+}
+
+/// Names in rules that cover an action.
+fn covering<'a>(rules: &'a [Rule], action: &str) -> impl Iterator<Item = &'a Glob> {
+    let covers = move |rule: &&Rule| rule.actions.iter().any(|glob| glob.matches(action));
+    rules.iter().filter(covers).flat_map(|rule| &rule.names)
+}
+
+/// The first [`ALLOWED_PATTERNS`]; that there are more is a problem.
+fn shown<'a>(globs: impl Iterator<Item = &'a Glob>, what: &str, problems: &mut Vec<String>) -> Vec<String> {
+    let mut shown: Vec<String> = globs.take(ALLOWED_PATTERNS + 1).map(Glob::to_string).collect();
+    if shown.len() > ALLOWED_PATTERNS {
+        shown.truncate(ALLOWED_PATTERNS);
+        problems.push(format!("{what} after the first {ALLOWED_PATTERNS} are not shown here"));
+    }
+    shown
 }
 
 fn globs(patterns: &[String]) -> Result<Vec<Glob>, String> {
@@ -321,6 +365,25 @@ mod tests {
         policy.read_logs("postgres").expect_err("all is denied");
         policy.allow_compose(Path::new("/srv/shop")).expect("named");
         policy.allow_compose(Path::new("/srv/shop/sub")).expect_err("not named");
+        let told = policy.told();
+        let of = |action: &str| told.actions.iter().find(|told| told.action == action);
+        assert_eq!(of("container.remove").expect("allowed").except, ["*", "*-db", "postgres"]);
+        assert_eq!(of("runbook.run").expect("allowed").names, ["backup-*"]);
+        assert_eq!(
+            (of("logs.read").expect("allowed").names.as_slice(), of("unit.stop")),
+            (&["*".to_owned()][..], None)
+        );
+        assert_eq!((told.emergency_stops[0].name.as_str(), told.problems.len()), ("gpu-users", 0));
+        assert_eq!(told.emergency_stops[0].except, ["*-db", "postgres"]);
+    }
+
+    #[test]
+    fn long_lists_are_told_in_part() {
+        let names: Vec<String> = (0..=ALLOWED_PATTERNS).map(|number| format!("web{number}")).collect();
+        let told =
+            parse(&format!("[[allow]]\nactions = [\"unit.start\"]\nnames = {names:?}\n")).expect("a policy").told();
+        assert_eq!(told.actions[0].names.len(), ALLOWED_PATTERNS);
+        assert!(told.problems[0].contains("patterns of unit.start after the first 64"), "{:?}", told.problems);
     }
 
     #[test]

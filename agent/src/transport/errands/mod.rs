@@ -1,7 +1,8 @@
 //! What the controller asks of this host: a bi stream each, passed on to the executor, which alone decides.
 //!
-//! - `command`: asked, its reports handed back as they are. `logs`: as they are read.
+//! - `allowed`: what it does at all. `command`: asked, its reports handed back as they are. `logs`: as they are read.
 
+mod allowed;
 mod command;
 mod logs;
 
@@ -41,6 +42,7 @@ async fn answer(send: SendStream, mut recv: RecvStream, executor: Client, clock:
     match timeout(ERRAND_WAIT, read(&mut recv)).await {
         Ok(Ok(Errand::Command(command))) => command::answer(command, send, recv, &executor, &clock).await,
         Ok(Ok(Errand::Logs(request))) => logs::answer(request, send, recv, &executor).await,
+        Ok(Ok(Errand::Allowed)) => allowed::answer(send, &executor).await,
         Ok(Err(ended)) => tracing::warn!(?ended, "what the controller asked was not understood"),
         Err(_) => tracing::warn!("the controller opened a stream and asked nothing"),
     }

@@ -7,6 +7,7 @@ use crate::limits::{
     RUN_ARGUMENT_BYTES, RUN_ARGUMENTS, RUN_OUTPUT_DEFAULT_BYTES, RUN_STEPS, RUN_TIMEOUT_DEFAULT_SECONDS,
     RUN_TIMEOUT_SECONDS, RUN_VARIABLES,
 };
+use fleetlight_protocol::allowed;
 use fleetlight_protocol::limits::PARAMETERS;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,6 +127,14 @@ impl Runbook {
         };
         runbook.uses_what_it_declares()?;
         Ok(runbook)
+    }
+
+    /// As people read it who are to give its values.
+    #[must_use]
+    pub fn told(self) -> allowed::Runbook {
+        let Self { name, description, parameters, timeout, .. } = self;
+        let parameters = parameters.into_iter().map(|(name, parameter)| parameter.told(name)).collect();
+        allowed::Runbook { name, description, timeout_seconds: timeout.as_secs(), parameters }
     }
 
     fn uses_what_it_declares(&self) -> Result<(), String> {

@@ -5,6 +5,7 @@ use crate::config::AgentConfig;
 use crate::executor::trusted_file;
 use crate::limits::{RUNBOOK_BYTES, RUNBOOKS};
 use crate::mask;
+use fleetlight_protocol::allowed;
 use std::path::{Path, PathBuf};
 
 /// The host's runbooks: `backup.toml` declares `backup`. Read anew for each run.
@@ -33,9 +34,21 @@ impl Runbooks {
             let shown = mask::cut(mask::plain(name.as_bytes()), 80);
             return Err(format!("this host declares no runbook {shown:?}: its runbooks are the files {place}/*.toml"));
         };
-        let path = self.folder.join(format!("{known}.toml"));
+        self.read(&known)
+    }
+
+    /// All of them as people read them, or why not. May block.
+    ///
+    /// # Errors
+    /// In words: the folder cannot be read.
+    pub fn all(&self) -> Result<Vec<Result<allowed::Runbook, String>>, String> {
+        Ok(self.names()?.iter().map(|name| Ok(self.read(name)?.told())).collect())
+    }
+
+    fn read(&self, name: &str) -> Result<Runbook, String> {
+        let path = self.folder.join(format!("{name}.toml"));
         let text = trusted_file::read(&path, RUNBOOK_BYTES).map_err(|error| error.to_string())?;
-        Runbook::parse(&known, &text).map_err(|why| format!("{}: {why}", path.display()))
+        Runbook::parse(name, &text).map_err(|why| format!("{}: {why}", path.display()))
     }
 
     /// Names of the folder's files, sorted; a file whose name is none is left out.

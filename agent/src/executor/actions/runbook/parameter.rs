@@ -1,5 +1,6 @@
 //! Parameters of a runbook: what an asker may choose, and within which limits. Pure.
 
+use fleetlight_protocol::allowed::{self, Values};
 use fleetlight_protocol::limits::PARAMETER_CHARS;
 use regex_lite::Regex;
 use serde::Deserialize;
@@ -102,6 +103,17 @@ fn text(pattern: Option<String>, max_chars: usize) -> Result<Rule, String> {
 }
 
 impl Parameter {
+    #[must_use]
+    pub fn told(self, name: String) -> allowed::Parameter {
+        let Self { description, default, rule, .. } = self;
+        let values = match rule {
+            Rule::Text { said, max_chars, .. } => Values::Text { pattern: said, max_chars: max_chars as u32 },
+            Rule::Integer(range) => Values::Integer { min: *range.start(), max: *range.end() },
+            Rule::OneOf(values) => Values::OneOf(values),
+        };
+        allowed::Parameter { name, description, default, values }
+    }
+
     /// # Errors
     /// In words, what is allowed.
     pub fn check(&self, value: &str) -> Result<(), String> {
