@@ -602,6 +602,10 @@ pub const LOG_READERS: usize = 16;
 /// more is refused in words.
 pub const LOG_FILES: usize = 32;
 
+/// Units whose journals are followed at once, over all readers: each is a journalctl with some megabytes of its own. As many
+/// as one reader may name; one more is refused in words.
+pub const LOG_UNITS: usize = 64;
+
 /// Bytes of lines that one reader has not taken, over its sources, each of which has its equal part. Full: a source waits
 /// while it tells the past; see [`LOG_PATIENCE`] for later.
 pub const LOG_QUEUE_BYTES: usize = 4 * 1024 * 1024;
@@ -631,7 +635,7 @@ pub const LOG_RAW_LINE_BYTES: usize = 4 * fleetlight_protocol::limits::LOG_LINE_
 /// Priority of a reader's stream: below what is sampled.
 pub const LOG_PRIORITY: i32 = -1;
 
-/// Bytes of one read of a file or a pipe.
+/// Bytes of one read of a file, a pipe or Docker's answer; each source holds as much beside its queue. The rest waits where it is.
 pub const LOG_READ_BYTES: usize = 64 * 1024;
 
 /// How far back a file is searched for its last lines: a file without line ends must not be read as a whole.

@@ -4,7 +4,7 @@
 //! makes several copies of each line.
 
 use super::{ContainerId, Docker, DockerError};
-use crate::limits::{DOCKER_CALL, LOG_WORDS_BYTES};
+use crate::limits::{DOCKER_CALL, LOG_READ_BYTES, LOG_WORDS_BYTES};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -45,8 +45,10 @@ impl Docker {
 
     async fn open_logs(&self, id: &ContainerId, query: LogsQuery) -> Result<LogBytes, DockerError> {
         let socket = UnixStream::connect(&self.socket).await.map_err(|error| broken(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|error| broken(&error))?;
+        // Else it grows to several times as much for a log that is read slower than it is written.
+        let mut client = hyper::client::conn::http1::Builder::new();
+        let opened = client.max_buf_size(LOG_READ_BYTES).handshake(TokioIo::new(socket)).await;
+        let (mut sender, connection) = opened.map_err(|error| broken(&error))?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             // Its end is that of the body.
             let _ = connection.await;

@@ -74,6 +74,9 @@ const LONG: [&str; 7] = ["authorization", "cookie", "cookies", "password", "pass
 /// Longest key that is looked at; a longer run of key characters is read by its end.
 const KEY_BYTES: usize = 80;
 
+/// Stands for a value that is neither trivial nor a measurement: a key that does not hide it hides none.
+const ANY_VALUE: &str = "x";
+
 /// Whether the value of this key must not be shown.
 pub fn hides(key: &str, value: &str) -> bool {
     let words = words(key);
@@ -183,6 +186,10 @@ pub fn mask_pairs(text: &str) -> Option<String> {
 /// The range of the secret value whose separator stands at `at`. Looks back no further than `from`.
 fn pair_at(text: &str, at: usize, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
+    // Of several spaces the first one has said it; each of them looking back would take the square of their number.
+    if bytes[at] == b' ' && at > from && bytes[at - 1] == b' ' {
+        return None;
+    }
     let (key, quoted, key_start) = key_before(text, at, from)?;
     let fits = match bytes[at] {
         b' ' => key.starts_with("--"),
@@ -205,6 +212,10 @@ fn pair_at(text: &str, at: usize, from: usize) -> Option<(usize, usize)> {
         return None;
     }
     let key = of_two_words(text, key, key_start, from);
+    // Before its end is looked for, which may be that of the line, for each of many keys.
+    if !hides(&key, ANY_VALUE) {
+        return None;
+    }
     let (start, end) = value_range(text, start, &key, quoted, spaced, bytes[at]);
     (start < end && hides(&key, &text[start..end])).then_some((start, end))
 }
@@ -222,9 +233,16 @@ fn key_before(text: &str, at: usize, from: usize) -> Option<(&str, bool, usize)>
     let unquoted = back(end, &|byte| matches!(byte, b'"' | b'\'' | b'\\' | b']'));
     let quoted = unquoted < end;
     end = unquoted;
-    let start = back(end, &|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'));
-    let start = start.max(end.saturating_sub(KEY_BYTES));
+    let longest = from.max(end.saturating_sub(KEY_BYTES));
+    let mut start = end;
+    while start > longest && is_key_byte(bytes[start - 1]) {
+        start -= 1;
+    }
     (start < end).then(|| (&text[start..end], quoted, start))
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
 }
 
 /// `API key`, `Secret Key`: what kind of key it is says the word before.

@@ -37,6 +37,8 @@ const SECRETS: &[(&str, &str)] = &[
     ("key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
     ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
     ("wJalrXUtnFEMI/K7MDENG/bPxRfiCY9XAMPLEKEY", "K7MDENG"),
+    ("--password     hunter2", "hunter2"),
+    ("password     =     hunter2", "hunter2"),
     ("using sk-proj-abcdefghijklmnop1234", "abcdefghijklmnop"),
     ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39"),
     ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "16C7e42F"),
@@ -224,5 +226,32 @@ proptest! {
         prop_assume!(hex.bytes().filter(u8::is_ascii_digit).count() >= 3);
         let line = format!("key {hex} end");
         prop_assert!(!text(&line).contains(&hex));
+    }
+}
+
+/// What the calling thread has run for; others on the machine are not in it.
+fn cpu() -> std::time::Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// As long as a line can be, of what makes a careless reader look at everything again and again. The executor has one thread.
+#[test]
+fn no_line_takes_the_square_of_its_length() {
+    let runs = format!("key{}{}", "a".repeat(16_000), " ".repeat(16_000));
+    let lines = [
+        runs,
+        format!("key{}", " ".repeat(32_000)),
+        "monkey=".repeat(4_600),
+        "key:".repeat(8_000),
+        "monkeys:[".repeat(3_600),
+        "://a:".repeat(6_500),
+        "a0B".repeat(10_900),
+    ];
+    for line in lines {
+        let began = cpu();
+        let _ = text(&line);
+        let took = cpu() - began;
+        assert!(took.as_millis() < 400, "{}…: {took:?}", &line[..20]);
     }
 }

@@ -117,10 +117,13 @@ pub fn plain(bytes: &[u8]) -> String {
     plain
 }
 
-/// Direction marks and zero-width characters make a text read as another.
+/// Direction marks, zero-width characters, soft hyphens, breaks of lines and tags make a text read as another, and a key
+/// with one in its midst as none.
 #[must_use]
 pub fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(char,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// What follows the escape sequence that a text begins with; the text itself if it begins with none. After ESC: `[` opens a

@@ -6,7 +6,7 @@
 
 use crate::limits::{LOG_BATCH_BYTES, LOG_BATCH_LINES, LOG_LINE_COST, LOG_PAST_WAIT, LOG_PATIENCE, LOG_QUEUE_BYTES};
 use fleetlight_protocol::logs::{LogLine, LogsReport};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -53,6 +53,8 @@ struct Slot {
     is_impatient: bool,
     phase: Phase,
     has_ended: bool,
+    /// The last batch had no room for any of what waits here.
+    is_passed_over: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +96,7 @@ impl Desk {
             is_impatient: false,
             phase: Phase::Past,
             has_ended: false,
+            is_passed_over: false,
         };
         let state = State {
             slots: (0..sources).map(|_| slot()).collect(),
@@ -249,32 +252,48 @@ impl State {
         self.slots.iter_mut().filter(|slot| slot.is_silent()).for_each(|slot| slot.phase = Phase::Late);
     }
 
-    /// What can be told now, within a frame's bounds.
+    /// What can be told now, within a frame's bounds: by time, but once lines are live none waits for more than a batch of
+    /// older ones, which would never end where a source says more than its reader takes.
     fn batch(&mut self) -> Option<Batch> {
-        let (mut reports, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let is_full = loop {
-            if lines.len() >= LOG_BATCH_LINES || bytes >= LOG_BATCH_BYTES {
-                break true;
+        let mut batch = Gathered::default();
+        if self.is_live {
+            let part = LOG_BATCH_BYTES / self.slots.len().max(1);
+            for source in (0..self.slots.len()).filter(|source| self.slots[*source].is_passed_over).collect::<Vec<_>>()
+            {
+                let most = batch.bytes + part;
+                while batch.bytes < most && !batch.is_full() && self.give(source, &mut batch) {}
             }
-            let Some(source) = self.choose() else { break false };
-            match self.slots[source].take() {
-                Some(Item::Line(line)) => {
-                    bytes += line.text.len() + LOG_LINE_COST;
-                    lines.push(line);
-                }
-                Some(item) => {
-                    flush(&mut reports, &mut lines);
-                    reports.extend(self.told(source, item));
-                }
-                None => break false,
-            }
-        };
-        flush(&mut reports, &mut lines);
+        }
+        while !batch.is_full()
+            && let Some(source) = self.choose()
+        {
+            self.give(source, &mut batch);
+        }
+        let is_full = batch.is_full();
+        for (source, slot) in self.slots.iter_mut().enumerate() {
+            slot.is_passed_over = is_full && slot.time().is_some() && !batch.sources.contains(&source);
+        }
+        batch.flush();
+        let mut reports = batch.reports;
         if !self.is_live && self.slots.iter().all(Slot::has_told_its_past) {
             self.is_live = true;
             reports.push(LogsReport::Live);
         }
         (!reports.is_empty()).then_some(Batch { reports, is_full, is_live: self.is_live })
+    }
+
+    /// Whether the source had something to give.
+    fn give(&mut self, source: usize, batch: &mut Gathered) -> bool {
+        let Some(item) = self.slots[source].take() else { return false };
+        batch.sources.insert(source);
+        match item {
+            Item::Line(line) => batch.add(line),
+            item => {
+                batch.flush();
+                batch.reports.extend(self.told(source, item));
+            }
+        }
+        true
     }
 
     /// The source whose turn it is: that of the oldest line. Of what has no time nobody knows better than to tell it at once.
@@ -301,9 +320,31 @@ impl State {
     }
 }
 
-fn flush(reports: &mut Vec<LogsReport>, lines: &mut Vec<LogLine>) {
-    if !lines.is_empty() {
-        reports.push(LogsReport::Lines(std::mem::take(lines)));
+/// A batch that is being made.
+#[derive(Debug, Default)]
+struct Gathered {
+    reports: Vec<LogsReport>,
+    lines: Vec<LogLine>,
+    bytes: usize,
+    /// Those that gave something.
+    sources: BTreeSet<usize>,
+}
+
+impl Gathered {
+    fn is_full(&self) -> bool {
+        self.lines.len() >= LOG_BATCH_LINES || self.bytes >= LOG_BATCH_BYTES
+    }
+
+    fn add(&mut self, line: LogLine) {
+        self.bytes += line.text.len() + LOG_LINE_COST;
+        self.lines.push(line);
+    }
+
+    /// Ends a report of lines.
+    fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            self.reports.push(LogsReport::Lines(std::mem::take(&mut self.lines)));
+        }
     }
 }
 

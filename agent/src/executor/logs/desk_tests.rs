@@ -100,6 +100,33 @@ async fn live_lines_wait_for_a_while_and_are_counted_where_they_are_missing() {
     assert_eq!(seen(&desk.next().await.unwrap()), ["next"]);
 }
 
+/// Lines of a file have no times, and so are older than all others; those of a container that says more than is read get
+/// ever older. Neither may keep the others from being told.
+#[tokio::test(start_paused = true)]
+async fn one_that_never_stops_hides_nobody_elses_lines() {
+    for flood_ms in [None, Some(1)] {
+        let (desk, outlets) = Desk::new(3);
+        outlets.iter().for_each(Outlet::present);
+        assert_eq!(seen(&desk.next().await.unwrap()), ["live"]);
+        let [flood, quiet, other] = &outlets[..] else { panic!("three") };
+        let fill = async || {
+            let lines = (0..1_000).map(|_| LogLine { at_ms: flood_ms, ..line(0, 0, &"x".repeat(1_024)) });
+            let _ = timeout_at(Instant::now(), flood.lines(lines)).await;
+        };
+        fill().await;
+        quiet.lines([line(1, 9_000, "quiet")]).await.unwrap();
+        other.lines((0..200).map(|at| line(2, 8_000 + at, &"o".repeat(1_024)))).await.unwrap();
+        let mut all = Vec::new();
+        for _ in 0..8 {
+            all.extend(seen(&desk.next().await.unwrap()));
+            fill().await;
+        }
+        let count = |begin: &str| all.iter().filter(|text| text.starts_with(begin)).count();
+        assert_eq!((count("quiet"), count("-")), (1, 0), "{flood_ms:?}");
+        assert!(count("o") > 100 && count("x") > 100, "{flood_ms:?}: {} and {}", count("o"), count("x"));
+    }
+}
+
 #[tokio::test]
 async fn sources_hear_that_nobody_reads_any_more() {
     let (desk, outlets) = Desk::new(1);

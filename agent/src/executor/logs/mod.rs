@@ -23,7 +23,7 @@ use super::actions::Refused;
 use super::policy;
 use super::server::Executor;
 use super::wire::{self, WireError};
-use crate::limits::{LOG_FILES, LOG_GATHER, LOG_READERS};
+use crate::limits::{LOG_FILES, LOG_GATHER, LOG_READERS, LOG_UNITS};
 use desk::{Batch, Desk, Gone, Outlet};
 use fleetlight_protocol::limits::{LOG_CONTAINS_CHARS, LOG_PAST_LINES, LOG_SOURCES};
 use fleetlight_protocol::logs::{LogSource, LogsReport, LogsRequest};
@@ -40,11 +40,13 @@ use tokio::time::{Instant, sleep_until};
 pub struct Room {
     readers: Semaphore,
     files: Arc<Semaphore>,
+    units: Semaphore,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { readers: Semaphore::new(LOG_READERS), files: Arc::new(Semaphore::new(LOG_FILES)) }
+        let (readers, units) = (Semaphore::new(LOG_READERS), Semaphore::new(LOG_UNITS));
+        Self { readers, files: Arc::new(Semaphore::new(LOG_FILES)), units }
     }
 }
 

@@ -73,6 +73,7 @@ mod tests {
             (b"\x1b[2J\x1b[Hgone\x08\x07\x00", "gone", None),
             (b"\x1b[31", "", None),
             ("a\u{202e}b\u{200b}c\u{2066}d".as_bytes(), "abcd", None),
+            ("a\u{61c}b\u{ad}c\u{2028}d\u{e0041}".as_bytes(), "abcd", None),
             (b"bad \xff\xfe bytes", "bad \u{fffd}\u{fffd} bytes", None),
             (b"<script>alert(1)</script>", "<script>alert(1)</script>", None),
             (b"50%\r", "50%", None),

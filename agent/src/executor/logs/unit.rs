@@ -3,10 +3,11 @@
 use super::journal::{self, Entry};
 use super::line::Raw;
 use super::{End, Source};
-use crate::limits::{LOG_ENTRY_BYTES, LOG_READ_BYTES, LOG_WORDS_BYTES};
+use crate::limits::{LOG_ENTRY_BYTES, LOG_READ_BYTES, LOG_UNITS, LOG_WORDS_BYTES};
 use crate::lines::Splitter;
 use crate::tick::wall_ms;
 use std::process::Stdio;
+use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
@@ -19,8 +20,9 @@ const NAME_BYTES: usize = 255;
 
 /// Where in the journal to begin.
 enum Begin<'a> {
-    /// With so many of the last entries, none older than this second, and end with the present.
-    Last(u32, Option<i64>),
+    /// With so many of the last entries, and end with the present. Those that are too old are left out by whoever reads
+    /// them: asked for both, journalctl gives the first entries since a time, not the last ones.
+    Last(u32),
     After(&'a str),
     /// With this second.
     At(i64),
@@ -35,11 +37,15 @@ pub async fn tell(name: &str, source: &mut Source) -> Result<(), End> {
         )));
     }
     source.allow(name).await?;
+    let executor = Arc::clone(&source.executor);
+    let _place = executor.log_room().units.try_acquire().map_err(|_| {
+        format!("the journals of {LOG_UNITS} units are being read on this host already: close a reader")
+    })?;
     let (lines, since) = (source.wish.lines, source.wish.since_ms.map(|since| since.div_euclid(1_000)));
     let opened = wall_ms().div_euclid(1_000);
     let mut cursor = None;
     if lines > 0 {
-        cursor = read(&arguments(name, &Begin::Last(lines, since)), source).await?;
+        cursor = read(&arguments(name, &Begin::Last(lines)), source).await?;
     }
     source.outlet.present();
     if source.wish.follow {
@@ -67,10 +73,7 @@ fn arguments(unit: &str, begin: &Begin<'_>) -> Vec<String> {
     let mut arguments: Vec<String> = common.map(str::to_owned).into();
     arguments.push(format!("--unit={unit}"));
     match begin {
-        Begin::Last(lines, since) => {
-            arguments.push(format!("--lines={lines}"));
-            arguments.extend(since.map(|since| format!("--since=@{since}")));
-        }
+        Begin::Last(lines) => arguments.push(format!("--lines={lines}")),
         Begin::After(cursor) => {
             arguments.extend(["--follow".into(), "--no-tail".into(), format!("--after-cursor={cursor}")]);
         }
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn the_past_ends_and_what_follows_begins_behind_it() {
         let text = |begin| arguments("a.service", &begin)[5..].join(" ");
-        assert_eq!(text(Begin::Last(100, Some(7))), "--unit=a.service --lines=100 --since=@7");
+        assert_eq!(text(Begin::Last(100)), "--unit=a.service --lines=100");
         assert_eq!(text(Begin::After("s=1")), "--unit=a.service --follow --no-tail --after-cursor=s=1");
         assert_eq!(text(Begin::At(9)), "--unit=a.service --follow --no-tail --since=@9");
         assert_eq!(text(Begin::Now), "--unit=a.service --follow --lines=0");

@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Lines of the past, when nobody says how many.
 const LINES: u32 = 100;
 
+/// What Docker and journalctl take for a time.
+const SINCE_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
+
 /// A wish, with names as they came.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wish {
@@ -101,8 +104,9 @@ impl Wish {
                     wish.lines = lines.ok_or_else(|| wrong(&format!("a number up to {LOG_PAST_LINES}")))?;
                 }
                 "since_ms" => {
-                    let since_ms = value.parse().map_err(|_| wrong("milliseconds since 1970"))?;
-                    wish.since_ms = Some(since_ms);
+                    let since_ms = value.parse().ok().filter(|since_ms| SINCE_MS.contains(since_ms));
+                    wish.since_ms =
+                        Some(since_ms.ok_or_else(|| wrong("milliseconds since 1970, up to the year 9999"))?);
                 }
                 "level" => wish.level = Some(level(&value).ok_or_else(|| wrong("error, warn, info or debug"))?),
                 "follow" => {
@@ -196,6 +200,8 @@ mod tests {
             ("lines", "-1"),
             ("lines", "200001"),
             ("since_ms", "now"),
+            ("since_ms", "-1"),
+            ("since_ms", "9223372036854775807"),
             ("level", "loud"),
             ("follow", "maybe"),
             ("contains", &*long),
