@@ -72,7 +72,7 @@ function lineRow(line, number, places, highlight) {
   const at = line.at_ms === undefined ? null : line.at_ms;
   return html`<div key=${number} class=${`log-line ${line.note ? "log-note" : ""} ${line.level ? `level-${line.level}` : ""}`}>
     <time class="age" title=${at === null ? "The source keeps no time" : moment(at)}>${at === null ? "" : clock(at)}</time>
-    ${places.length > 1 && html`<span class=${`log-source line-${(line.source % 8) + 1}`} title=${name}>${name}</span>`}
+    ${places.length > 1 && html`<span class=${`log-source source-${(line.source % 8) + 1}`} title=${name}>${name}</span>`}
     <span class="log-text">${runsOf(line.text).map((run) => (run.class ? html`<span class=${run.class}>${marked(run.text, highlight)}</span>` : marked(run.text, highlight)))}</span>
   </div>`;
 }
