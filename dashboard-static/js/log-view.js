@@ -18,7 +18,10 @@ const SLACK = 20;
 /** Whether the end is followed; read by the page for its "pause". */
 export const following = signal(true);
 
-/** @param {import("preact").RenderableProps<{ lines: LogLine[], places: LogPlace[], label: string, highlight: string }>} props */
+/**
+ * `version` tells that the lines have grown, which they do in place: with the same props it would not be drawn anew.
+ * @param {import("preact").RenderableProps<{ lines: LogLine[], version: number, places: LogPlace[], label: string, highlight: string }>} props
+ */
 export function LogView(props) {
   const { lines, places } = props;
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));

@@ -55,7 +55,7 @@ function Reader(props) {
     // An event stream tells no reason; the same question as a call does.
     if (reader.state.value === "lost") reason(props.query).then((text) => (why.value = text));
   }, [reader.state.value]);
-  reader.version.value;
+  const version = reader.version.value;
   const level = param("level");
   const text = param("q");
   const lines = narrowed(reader.lines, level, text);
@@ -73,7 +73,7 @@ function Reader(props) {
     ${reader.gone > 0 && html`<p class="muted">The oldest ${plural(reader.gone, "line")} of this page are gone.</p>`}
     ${
       lines.length
-        ? h(LogView, { lines, places, label: "Log lines", highlight: text.toLowerCase() })
+        ? h(LogView, { lines, version, places, label: "Log lines", highlight: text.toLowerCase() })
         : reader.state.value === "live" || reader.state.value === "ended"
           ? h(
               Empty,
