@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { h } from "preact";
 import { explain, post } from "./api.js";
-import { VERBS } from "./commands.js";
+import { inStateFor, VERBS } from "./commands.js";
 import { plural } from "./format.js";
 import { needsPassword, PasswordAgain } from "./reauthenticate.js";
 import { go } from "./route.js";
@@ -41,12 +41,14 @@ function BulkDialog(props) {
   const busy = useSignal(false);
   const password = useSignal(false);
   const chosen = VERBS.find((one) => one.name === verb.value);
+  const rows = props.rows.filter((row) => inStateFor(verb.value, row.body));
+  const left = props.rows.length - rows.length;
   const send = async () => {
     busy.value = true;
     try {
       const bulk = await post("bulks", {
         verb: verb.value,
-        selection: { host_ids: [props.hostId], container_ids: props.rows.map((row) => row.key) },
+        selection: { host_ids: [props.hostId], container_ids: rows.map((row) => row.key) },
         batch_size: size.value,
         stop_on_failure: stop.value,
       });
@@ -58,7 +60,7 @@ function BulkDialog(props) {
       busy.value = false;
     }
   };
-  const names = props.rows.map((row) => plainLine(row.body.name)).join(", ");
+  const names = rows.map((row) => plainLine(row.body.name)).join(", ");
   return h(
     Dialog,
     { title: `Act on ${plural(props.rows.length, "container")}`, onClose: props.onClose },
@@ -73,11 +75,11 @@ function BulkDialog(props) {
           event.preventDefault();
           send();
         }}>
-        <p class="muted bulk-names">${names}</p>
         <label>What <select value=${verb.value} onChange=${(/** @type {any} */ event) => {
           verb.value = event.target.value;
-        }}>${BULK_VERBS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>
+        }}>${BULK_VERBS.map((name) => html`<option key=${name} value=${name}>${VERBS.find((one) => one.name === name)?.label}</option>`)}</select></label>
         <p>${chosen?.consequence}</p>
+        <p class="muted bulk-names" tabindex="0" role="group" aria-label="Containers">${names || "None of those that are shown is in a state for this."}${names && left > 0 && ` (${left} more ${left === 1 ? "is" : "are"} not in a state for this)`}</p>
         <label>At a time <input type="number" min="1" max="64" value=${size.value} onChange=${(
           /** @type {any} */ event,
         ) => {
@@ -87,7 +89,7 @@ function BulkDialog(props) {
           stop.value = event.target.checked;
         }} />Stop at the first that is not verified</label>
         ${error.value && h(ErrorNote, {}, error.value)}
-        <button type="submit" class=${`button ${chosen?.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value}>${chosen?.label} ${plural(props.rows.length, "container")}, ${size.value} at a time</button>
+        <button type="submit" class=${`button ${chosen?.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value || !rows.length}>${chosen?.label} ${plural(rows.length, "container")}, ${size.value} at a time</button>
       </form>`,
   );
 }

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { h } from "preact";
 import { explain, post } from "./api.js";
-import { actionWord, closeCommand, commandStatus, followed } from "./commands.js";
+import { actionWord, closeCommand, commandStatus, followed, foundLine } from "./commands.js";
 import { clock, duration, moment } from "./format.js";
 import { hosts, now } from "./store.js";
 import { Dialog, ErrorNote, html, Icon, LogLines, plainLine, StatusMark } from "./ui.js";
@@ -37,14 +37,15 @@ function CommandBody(props) {
   const { command } = props;
   const finished = command.state === "finished";
   const ended = command.ended_ms ?? now.value;
-  const status = commandStatus(command);
+  const found = command.outcome === "unverified" ? foundLine(command) : "";
+  const { tone, word } = commandStatus(command);
   return html`<div class="command">
-    <p class="command-state" role="status">${h(StatusMark, status)}<span class="muted">${finished ? `after ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
+    <p class="command-state" role="status">${h(StatusMark, { tone, word: found ? `${word}: ${plainLine(found)}` : word })}<span class="muted">${finished ? `after ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
     ${command.waiting_for && !finished && html`<p class="muted">Waiting: ${plainLine(command.waiting_for)}. It is given up at ${clock(command.deadline_ms)}.</p>`}
     ${command.late && html`<p><strong>The answer came late</strong>, after this command had been closed.</p>`}
     <ol class="steps">${stepsOf(command).map(
       (step) => html`<li key=${`${step.at_ms} ${step.text}`} class=${step.tone ? `tone-${step.tone}` : ""}>
-      ${h(Icon, { name: step.icon, class: "shape" })}<span>${plainLine(step.text)}</span>${step.at_ms !== null && html`<time class="age" datetime=${new Date(step.at_ms).toISOString()} title=${moment(step.at_ms)}>${duration(step.at_ms - command.asked_ms)}</time>`}</li>`,
+      ${h(Icon, { name: step.icon, class: step.icon === "check" ? "" : "shape" })}<span>${plainLine(step.text)}</span>${step.at_ms !== null && html`<time class="age" datetime=${new Date(step.at_ms).toISOString()} title=${moment(step.at_ms)}>${duration(step.at_ms - command.asked_ms)}</time>`}</li>`,
     )}</ol>
     ${finished && h(Finding, { command })}
     ${props.output && h(LogLines, { lines: props.output.replace(/\n$/, "").split("\n"), label: "What it printed" })}
@@ -74,13 +75,16 @@ function stepsOf(command) {
 function Finding(props) {
   const { command } = props;
   const [first = "", ...rest] = (command.reason ?? "").split("\n");
-  return html`<dl class="facts">
+  // The agent heads the last lines with these words; here they stand above the lines themselves.
+  const lastLines = first === "its last lines:";
+  return html`<dl class="finding">
       ${command.asked && html`<div><dt>To achieve</dt><dd>${plainLine(command.asked)}</dd></div>`}
       ${command.observed && html`<div><dt>Observed</dt><dd>${plainLine(command.observed)}</dd></div>`}
-      ${first && html`<div><dt>Why</dt><dd>${plainLine(first)}</dd></div>`}
+      ${first && !lastLines && html`<div><dt>Why</dt><dd>${plainLine(first)}</dd></div>`}
       ${command.exit_code !== null && html`<div><dt>Exit code</dt><dd>${command.exit_code}</dd></div>`}
     </dl>
-    ${rest.length > 0 && h(LogLines, { lines: rest, label: "Why, line by line" })}`;
+    ${lastLines && rest.length > 0 && html`<h3>Its last lines</h3>`}
+    ${rest.length > 0 && h(LogLines, { lines: rest, label: lastLines ? "Its last lines" : "Why, line by line" })}`;
 }
 
 /** @param {import("preact").RenderableProps<{ command: CommandView }>} props */
@@ -95,5 +99,5 @@ function CancelButton(props) {
     }
   };
   return html`<div>${error.value && h(ErrorNote, {}, error.value)}
-    <button type="button" class="button" disabled=${props.command.cancel_requested} onClick=${cancel}>${props.command.cancel_requested ? "Cancel requested" : "Cancel"}</button></div>`;
+    <button type="button" class="button" disabled=${props.command.cancel_requested} onClick=${cancel}>${props.command.cancel_requested ? "Cancel requested" : "Cancel the command"}</button></div>`;
 }

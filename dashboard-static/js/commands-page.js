@@ -5,9 +5,10 @@ import { h } from "preact";
 import { useEffect } from "preact/hooks";
 import { explain, get, post } from "./api.js";
 import { titleOf } from "./command-dialog.js";
-import { commandStatus, openCommand } from "./commands.js";
+import { commandStatus, foundLine, openCommand, VERBS } from "./commands.js";
 import { plural } from "./format.js";
 import { href, route } from "./route.js";
+import { mayAct, mayAudit } from "./store.js";
 import { DataTable } from "./table.js";
 import { Age, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
 
@@ -48,7 +49,7 @@ export function CommandsPage() {
   };
   useAgain(load);
   return html`<div class="page">
-    <div class="page-head"><h1>Commands</h1><a class="button" href=${href(["audit"])}>Audit log</a></div>
+    <div class="page-head"><h1>Commands</h1>${mayAudit.value && html`<a class="button" href=${href(["audit"])}>Audit log</a>`}</div>
     ${error.value && h(ErrorNote, {}, error.value)}
     ${list.value === null && !error.value && html`<p class="loading" role="status">Loading…</p>`}
     ${bulks.value.length > 0 && h(Section, { id: "bulks", title: "Bulks" }, bulkTable(bulks.value))}
@@ -62,7 +63,9 @@ function commandTable(list) {
     return h(
       Empty,
       { title: "Nothing was asked of any host yet." },
-      "Restart a container from its row on a host’s page.",
+      mayAct.value
+        ? html`Open a <a href="#/">host</a>, find the container in its list, and press the three dots of its row.`
+        : "What admins ask of hosts shows here, with what came of it.",
     );
   return h(/** @type {typeof DataTable<CommandView>} */ (DataTable), {
     name: "commands",
@@ -74,7 +77,7 @@ function commandTable(list) {
         name: "what",
         label: "Command",
         cell: (row) =>
-          html`<button type="button" class="link-button" onClick=${() => openCommand(row.id)}>${titleOf(row)}</button>`,
+          html`<button type="button" class="row-link" onClick=${() => openCommand(row.id)}>${titleOf(row)}</button>`,
         sort: (row) => row.action,
       },
       { name: "host", label: "Host", cell: (row) => plainLine(row.host), sort: (row) => row.host },
@@ -87,8 +90,7 @@ function commandTable(list) {
 
 /** @param {CommandView} row */
 function commandState(row) {
-  const words = row.state === "finished" ? (row.reason ?? row.observed ?? "") : (row.waiting_for ?? "");
-  const [first = ""] = words.split("\n");
+  const first = foundLine(row);
   return html`<span class="stack">${h(StatusMark, commandStatus(row))}${first && html`<span class="muted clip" title=${plainLine(first)}>${plainLine(first)}</span>`}</span>`;
 }
 
@@ -103,8 +105,7 @@ function bulkTable(list) {
       {
         name: "what",
         label: "Bulk",
-        cell: (row) =>
-          html`<a href=${href(["bulk", row.id])}>${row.action.replace("container.", "")} of ${plural(row.total, "container")}</a>`,
+        cell: (row) => html`<a class="row-link" href=${href(["bulk", row.id])}>${bulkTitle(row)}</a>`,
       },
       { name: "state", label: "State", cell: (row) => bulkState(row) },
       { name: "by", label: "By", cell: (row) => plainLine(row.by) },
@@ -114,12 +115,26 @@ function bulkTable(list) {
 }
 
 /** @param {any} bulk */
+function bulkTitle(bulk) {
+  const name = bulk.action.replace("container.", "");
+  return `${VERBS.find((verb) => verb.name === name)?.label ?? name} ${plural(bulk.total, "container")}`;
+}
+
+/** @type {Record<string, string>} */
+const BULK_STATES = {
+  running: "in progress",
+  done: "all batches have ended",
+  stopped: "stopped: what was left is not begun",
+  cancelled: "cancelled: what was left is not begun",
+};
+
+/** @param {any} bulk */
 function bulkState(bulk) {
   const bad = bulk.ended - bulk.verified;
   const running = bulk.closed_ms === null;
   const tone = bad > 0 ? "crit" : running ? "info" : bulk.verified === bulk.total ? "ok" : "warn";
   const word = `${bulk.verified} of ${bulk.total} verified${bad > 0 ? `, ${bad} not` : ""}`;
-  return html`<span class="stack">${h(StatusMark, { tone, word })}<span class="muted">${running ? "running" : plainLine(bulk.state)}</span></span>`;
+  return html`<span class="stack">${h(StatusMark, { tone, word })}<span class="muted">${BULK_STATES[bulk.state] ?? plainLine(bulk.state)}</span></span>`;
 }
 
 export function BulkPage() {
@@ -146,38 +161,40 @@ export function BulkPage() {
   };
   const now = bulk.value;
   return html`<div class="page">
-    <div class="page-head"><h1>Bulk</h1>${now && now.closed_ms === null && html`<button type="button" class="button danger" onClick=${cancel}>Stop after this batch</button>`}</div>
+    <div class="page-head"><h1>${now ? bulkTitle(now) : "Bulk"}</h1>${now && mayAct.value && now.closed_ms === null && html`<button type="button" class="button danger" onClick=${cancel}>Stop after this batch</button>`}</div>
     ${error.value && h(ErrorNote, {}, error.value)}
     ${!now && !error.value && html`<p class="loading" role="status">Loading…</p>`}
     ${
       now &&
-      html`<p>${bulkState(now)}</p>${now.reason && html`<p>${plainLine(now.reason)}</p>`}
-      <p class="muted">In batches of ${now.batch_size}, ${now.stop_on_failure ? "stopping at the first that is not verified" : "going on whatever fails"}.</p>
-      ${itemTable(now.items ?? [])}`
+      html`<div class="bulk-head">${bulkState(now)}
+        ${now.reason && html`<p>${plainLine(now.reason)}</p>`}
+        <p class="muted">Asked for by ${plainLine(now.by)} ${h(Age, { ms: now.asked_ms })}, ${now.batch_size} at a time, ${now.stop_on_failure ? "stopping at the first that is not verified" : "going on whatever fails"}.</p>
+      </div>
+      ${itemTable(now)}`
     }
   </div>`;
 }
 
-/** @param {any[]} items */
-function itemTable(items) {
+/** @param {any} bulk */
+function itemTable(bulk) {
   return h(/** @type {typeof DataTable<any>} */ (DataTable), {
     name: "items",
     caption: "Containers of the bulk, in order",
-    rows: items,
+    rows: (bulk.items ?? []).map((/** @type {any} */ item) => ({ ...item, action: bulk.action, waiting_for: null })),
     rowKey: (row) => `${row.host_id} ${row.subject} ${row.batch}`,
     columns: [
-      { name: "batch", label: "Batch", number: true, cell: (row) => row.batch + 1 },
       {
         name: "subject",
         label: "Container",
         cell: (row) =>
           row.command_id
-            ? html`<button type="button" class="link-button" onClick=${() => openCommand(row.command_id)}>${plainLine(row.subject)}</button>`
+            ? html`<button type="button" class="row-link" onClick=${() => openCommand(row.command_id)}>${plainLine(row.subject)}</button>`
             : plainLine(row.subject),
       },
       { name: "host", label: "Host", cell: (row) => plainLine(row.host) },
       { name: "state", label: "State", cell: (row) => itemState(row) },
-      { name: "observed", label: "Observed", cell: (row) => (row.observed ? plainLine(row.observed) : nothing()) },
+      { name: "found", label: "Found", class: "found", cell: (row) => plainLine(foundLine(row)) || nothing() },
+      { name: "batch", label: "Batch", number: true, cell: (row) => row.batch + 1 },
     ],
   });
 }

@@ -78,6 +78,34 @@ export function verbsFor(body) {
   return VERBS.filter((verb) => left[/** @type {keyof typeof left} */ (verb.name)]);
 }
 
+/** Whether a bulk would take a container of that state, as the controller selects them. @param {string} verb @param {any} body a ContainerDocument */
+export function inStateFor(verb, body) {
+  const { state } = body;
+  if (verb === "start") return state === "created" || state === "exited" || state === "dead";
+  if (verb === "recreate" || verb === "rebuild") return body.compose_project != null && state !== "removing";
+  return state === "running" || state === "restarting" || state === "paused";
+}
+
+/** `container.restart` → `restarted`; null for what has no such word. @param {string} action */
+function doneWord(action) {
+  return DONE[/** @type {keyof typeof DONE} */ (actionWord(action))] ?? null;
+}
+
+const DONE = { restart: "restarted", start: "started", stop: "stopped", kill: "killed", recreate: "recreated" };
+
+/**
+ * What was found when it was looked at, in a line; without the word that the state says already.
+ * @param {{ state: string, action: string, outcome: string | null, observed: string | null, reason: string | null, waiting_for: string | null }} command
+ */
+export function foundLine(command) {
+  if (command.state !== "finished") return command.waiting_for ?? "";
+  const { observed, reason, outcome } = command;
+  const done = doneWord(command.action);
+  if (outcome === "unverified" && observed)
+    return done ? observed.replace(new RegExp(`^${done}(, then|;|,) `), "") : observed;
+  return (outcome === "verified" ? observed : (reason ?? observed))?.split("\n")[0] ?? "";
+}
+
 /** @type {Record<string, { tone: Tone, word: string }>} */
 const OUTCOMES = {
   verified: { tone: "ok", word: "done and verified" },
@@ -97,8 +125,10 @@ const STATES = {
   running: { tone: "info", word: "running" },
 };
 
-/** @param {{ state: string, outcome: string | null, cancel_requested?: boolean }} command @returns {{ tone: Tone, word: string }} */
+/** @param {{ state: string, outcome: string | null, action?: string, cancel_requested?: boolean }} command @returns {{ tone: Tone, word: string }} */
 export function commandStatus(command) {
+  const done = command.outcome === "unverified" && doneWord(command.action ?? "");
+  if (done) return { tone: "warn", word: `${done}, not verified` };
   if (command.state === "finished")
     return OUTCOMES[command.outcome ?? ""] ?? { tone: "stale", word: command.outcome ?? "unknown" };
   const status = STATES[command.state] ?? { tone: "stale", word: command.state };

@@ -7,7 +7,7 @@ import { act, verbsFor } from "./commands.js";
 import { needsPassword, PasswordAgain } from "./reauthenticate.js";
 import { href } from "./route.js";
 import { mayAct } from "./store.js";
-import { Dialog, ErrorNote, html, Icon, plainLine } from "./ui.js";
+import { Dialog, ErrorNote, html, Icon, plainLine, takeFocus } from "./ui.js";
 
 /** @typedef {import("./commands.js").Verb} Verb */
 
@@ -46,8 +46,8 @@ function ActDialog(props) {
     verb
       ? h(Confirm, { ...props, verb })
       : html`<div class="act-list">${verbsFor(props.body).map(
-          (one) =>
-            html`<button key=${one.name} type="button" class=${`button ${one.weight === "plain" ? "" : "danger"}`} onClick=${() => {
+          (one, at) =>
+            html`<button key=${one.name} type="button" autofocus=${at === 0} class=${`button ${one.weight === "plain" ? "" : "danger"}`} onClick=${() => {
               chosen.value = one;
             }}>${one.label}</button>`,
         )}</div>`,
@@ -90,13 +90,13 @@ function Confirm(props) {
     ${
       verb.weight === "destroys" &&
       html`<label>Type its name: <span class="mono">${name}</span>
-        <input type="text" autofocus autocomplete="off" spellcheck="false" value=${typed.value} onInput=${(
+        <input type="text" ref=${takeFocus} autocomplete="off" autocapitalize="none" spellcheck="false" value=${typed.value} onInput=${(
           /** @type {any} */ event,
         ) => {
           typed.value = event.target.value;
         }} /></label>`
     }
     ${error.value && h(ErrorNote, {}, error.value)}
-    <button type="submit" class=${`button ${verb.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value || !ready} autofocus=${verb.weight !== "destroys"}>${verb.label} ${name}</button>
+    <button type="submit" class=${`button ${verb.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value || !ready} ref=${verb.weight === "destroys" ? null : takeFocus}>${verb.label} ${name}</button>
   </form>`;
 }

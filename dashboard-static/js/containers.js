@@ -19,7 +19,7 @@ import { Age, Bar, Empty, html, LogLines, nothing, plainLine, Section, StatusMar
 function columnsFor(hostId) {
   /** @param {Container} row */
   const cell = (row) => h(ContainerActions, { hostId, id: row.key, body: row.body, key: row.key });
-  return [...CONTAINER_COLUMNS, { name: "act", label: "Do", cell }];
+  return [...CONTAINER_COLUMNS, { name: "act", label: "Actions", class: "act", cell }];
 }
 
 /** @type {import("./table.js").Column<Container>[]} */

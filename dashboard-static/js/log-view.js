@@ -18,7 +18,10 @@ const SLACK = 20;
 /** Whether the end is followed; read by the page for its "pause". */
 export const following = signal(true);
 
-/** @param {import("preact").RenderableProps<{ lines: LogLine[], places: LogPlace[], label: string, highlight: string }>} props */
+/**
+ * `version` tells that the lines have grown, which they do in place: with the same props it would not be drawn anew.
+ * @param {import("preact").RenderableProps<{ lines: LogLine[], version: number, places: LogPlace[], label: string, highlight: string }>} props
+ */
 export function LogView(props) {
   const { lines, places } = props;
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
@@ -72,7 +75,7 @@ function lineRow(line, number, places, highlight) {
   const at = line.at_ms === undefined ? null : line.at_ms;
   return html`<div key=${number} class=${`log-line ${line.note ? "log-note" : ""} ${line.level ? `level-${line.level}` : ""}`}>
     <time class="age" title=${at === null ? "The source keeps no time" : moment(at)}>${at === null ? "" : clock(at)}</time>
-    ${places.length > 1 && html`<span class=${`log-source line-${(line.source % 8) + 1}`} title=${name}>${name}</span>`}
+    ${places.length > 1 && html`<span class=${`log-source source-${(line.source % 8) + 1}`} title=${name}>${name}</span>`}
     <span class="log-text">${runsOf(line.text).map((run) => (run.class ? html`<span class=${run.class}>${marked(run.text, highlight)}</span>` : marked(run.text, highlight)))}</span>
   </div>`;
 }

@@ -35,11 +35,11 @@ export function LogsPage() {
 
 /** @type {Record<import("./log-lines.js").ReaderState, import("./status.js").Status>} */
 const READER = {
-  opening: { tone: "info", word: "opening" },
+  opening: { tone: "info", word: "connecting" },
   past: { tone: "info", word: "reading the past" },
   live: { tone: "ok", word: "live" },
   ended: { tone: "stale", word: "ended" },
-  lost: { tone: "crit", word: "refused" },
+  lost: { tone: "crit", word: "not open" },
 };
 
 /** @param {import("preact").RenderableProps<{ query: string }>} props */
@@ -55,7 +55,7 @@ function Reader(props) {
     // An event stream tells no reason; the same question as a call does.
     if (reader.state.value === "lost") reason(props.query).then((text) => (why.value = text));
   }, [reader.state.value]);
-  reader.version.value;
+  const version = reader.version.value;
   const level = param("level");
   const text = param("q");
   const lines = narrowed(reader.lines, level, text);
@@ -63,9 +63,9 @@ function Reader(props) {
   return html`<div class="log-tools">
       ${h(StatusMark, READER[reader.state.value])}
       <span class="muted log-names">${places.map((place) => plainLine(place.name)).join(", ")}</span>
-      <div class="segmented" role="group" aria-label="Least level">${["", "error", "warn", "info"].map(
+      <div class="segmented" role="group" aria-label="Least level">${["", "info", "warn", "error"].map(
         (name) =>
-          html`<button key=${name} type="button" aria-pressed=${level === name} onClick=${() => setParams({ level: name || null })}>${name || "all"}</button>`,
+          html`<button key=${name} type="button" aria-pressed=${level === name} title=${name ? `${name} and worse; lines without a level stay` : "Every line"} onClick=${() => setParams({ level: name || null })}>${name || "all"}</button>`,
       )}</div>
       <button type="button" class="button" onClick=${() => download(asText(lines, places), places)}>${h(Icon, { name: "download" })}Download</button>
     </div>
@@ -73,16 +73,16 @@ function Reader(props) {
     ${reader.gone > 0 && html`<p class="muted">The oldest ${plural(reader.gone, "line")} of this page are gone.</p>`}
     ${
       lines.length
-        ? h(LogView, { lines, places, label: "Log lines", highlight: text.toLowerCase() })
+        ? h(LogView, { lines, version, places, label: "Log lines", highlight: text.toLowerCase() })
         : reader.state.value === "live" || reader.state.value === "ended"
           ? h(
               Empty,
               { title: reader.lines.length ? "No line matches." : "No lines." },
               reader.lines.length
-                ? `${plural(reader.lines.length, "line")} hidden by level or filter.`
+                ? html`${plural(reader.lines.length, "line")} hidden by level or filter. <button type="button" class="row-link" onClick=${() => setParams({ level: null, q: null })}>Show all</button>`
                 : "What is printed from now on shows here.",
             )
-          : null
+          : reader.state.value !== "lost" && html`<p class="loading" role="status">Loading…</p>`
     }`;
 }
 
@@ -103,6 +103,12 @@ function download(text, places) {
   link.download = `${places.length === 1 ? (places[0]?.name ?? "log") : "logs"}.log`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** @param {number} many */
+function readWords(many) {
+  if (!many) return "Tick what to read";
+  return many === 1 ? "Read the log" : `Read ${many} logs, merged`;
 }
 
 /** Which containers: of one host, ticked. */
@@ -128,6 +134,10 @@ function Chooser() {
       },
     );
   }, [hostId]);
+  if (hosts.value?.length === 0)
+    return h(Empty, { title: "No host has joined yet." }, html`<a href="#/agents">Add one</a> under Agents.`);
+  const wanted = param("q").toLowerCase();
+  const listed = found.value?.filter((one) => ticked.value.has(one.id) || one.name.toLowerCase().includes(wanted));
   const query = new URLSearchParams([["host", hostId], ...[...ticked.value].map((id) => ["container", id])]);
   return html`<form class="form log-chooser" onSubmit=${(/** @type {Event} */ event) => {
     event.preventDefault();
@@ -140,8 +150,17 @@ function Chooser() {
     )}</select></label>
     ${error.value && h(ErrorNote, {}, error.value)}
     ${found.value === null && !error.value && html`<p class="loading" role="status">Loading…</p>`}
-    ${found.value?.length === 0 && h(Empty, { title: "This host has no containers." }, "Choose another one.")}
-    <fieldset><legend class="hidden">Containers</legend>${found.value?.map(
+    ${found.value?.length === 0 && h(Empty, { title: "This host has no containers." }, "Choose another host.")}
+    ${
+      listed?.length === 0 &&
+      found.value?.length !== 0 &&
+      h(
+        Empty,
+        { title: "No container matches the filter." },
+        `${plural(found.value?.length ?? 0, "container")} hidden by “${param("q")}”.`,
+      )
+    }
+    <fieldset><legend class="hidden">Containers</legend>${listed?.map(
       (one) =>
         html`<label key=${one.id} class="check"><input type="checkbox" checked=${ticked.value.has(one.id)} onChange=${(
           /** @type {any} */ event,
@@ -150,8 +169,12 @@ function Chooser() {
           if (event.target.checked) next.add(one.id);
           else next.delete(one.id);
           ticked.value = next;
-        }} />${plainLine(one.name)}</label>`,
+        }} /><span>${plainLine(one.name)}</span></label>`,
     )}</fieldset>
-    <button type="submit" class="button primary" disabled=${!ticked.value.size}>Read ${ticked.value.size > 1 ? `${ticked.value.size} logs, merged` : "the log"}</button>
+    ${
+      found.value !== null &&
+      found.value.length > 0 &&
+      html`<button type="submit" class="button primary" disabled=${!ticked.value.size}>${readWords(ticked.value.size)}</button>`
+    }
   </form>`;
 }

@@ -3,7 +3,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { h } from "preact";
 import { go, route } from "./route.js";
-import { hosts } from "./store.js";
+import { hosts, mayAudit } from "./store.js";
 import { Dialog, html, plainLine } from "./ui.js";
 
 export const openDialog = signal(/** @type {"palette" | "keys" | null} */ (null));
@@ -66,7 +66,7 @@ function places() {
     { name: "Overview", act: () => go([]) },
     { name: "Logs", act: () => go(["logs"]) },
     { name: "Commands", act: () => go(["commands"]) },
-    { name: "Audit log", act: () => go(["audit"]) },
+    ...(mayAudit.value ? [{ name: "Audit log", act: () => go(["audit"]) }] : []),
     { name: "Agents and join tokens", act: () => go(["agents"]) },
     { name: "Keys", act: () => showKeys() },
     ...(hosts.value ?? []).map((entry) => ({ name: plainLine(entry.name), act: () => go(["host", String(entry.id)]) })),

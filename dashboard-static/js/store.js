@@ -21,6 +21,7 @@ export const session = signal(
 );
 /** Whether the reader may act on hosts; the controller decides, the page only leaves out what would be refused. */
 export const mayAct = computed(() => session.value.may?.includes("act") ?? false);
+export const mayAudit = computed(() => session.value.may?.includes("audit") ?? false);
 /** null until the first answer. */
 export const hosts = signal(/** @type {Host[] | null} */ (null));
 export const host = signal(/** @type {HostView | null} */ (null));

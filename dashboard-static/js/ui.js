@@ -3,7 +3,7 @@
 import { computed, useSignal } from "@preact/signals";
 import htm from "htm";
 import { h } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { duration, moment } from "./format.js";
 import { isStale } from "./status.js";
 import { now } from "./store.js";
@@ -105,17 +105,34 @@ export function plainLine(text) {
   return text.replace(ESCAPES, "").replace(CONTROLS, "�");
 }
 
+/** As a `ref`: the keyboard goes on there once it is on the page. @param {HTMLElement | null} element */
+export function takeFocus(element) {
+  element?.focus();
+}
+
+/** What had the keyboard when the first of the open dialogs came. @type {Element | null} */
+let lastOpener = null;
+
 /** A modal dialog, open as long as it is rendered. @param {{ title: string, onClose: () => void, children?: Children, class?: string }} props */
 export function Dialog(props) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const active = document.activeElement;
+    // One dialog may open the next: the keyboard goes back to where the first was opened.
+    const opener = active?.closest("dialog") ? lastOpener : active;
+    lastOpener = opener;
     dialog.current?.showModal();
+    // Begins at the title, and not at the cross, unless a part asks for the keyboard.
+    if (!dialog.current?.querySelector("[autofocus]")) dialog.current?.querySelector("h2")?.focus();
+    return () => {
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus({ preventScroll: true });
+    };
   }, []);
   return html`<dialog ref=${dialog} class=${props.class} aria-label=${props.title} onClose=${props.onClose}
     onClick=${(/** @type {MouseEvent} */ event) => event.target === dialog.current && dialog.current?.close()}>
     <div class="dialog-body">
       <header class="dialog-head">
-        <h2>${props.title}</h2>
+        <h2 tabindex="-1">${props.title}</h2>
         <button type="button" class="icon-button" aria-label="Close" onClick=${() => dialog.current?.close()}>${h(Icon, { name: "x" })}</button>
       </header>
       ${props.children}
