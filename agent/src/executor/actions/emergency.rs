@@ -5,7 +5,7 @@
 
 use super::{Finding, Refused, Task};
 use crate::docker::{Docker, DockerError, Listed};
-use crate::executor::policy::{EmergencyStop, Policy};
+use crate::executor::policy::{Stop, Policy};
 use crate::executor::server::Executor;
 use crate::limits::{EMERGENCY_AT_ONCE, EMERGENCY_GRACE, EMERGENCY_LISTS, EMERGENCY_NAMES};
 use fleetlight_protocol::command::Outcome;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Prepared {
     /// What the policy calls it.
     pattern: String,
-    stop: EmergencyStop,
+    stop: Stop,
     /// What it stops of what ran just now.
     chosen: Vec<Listed>,
 }

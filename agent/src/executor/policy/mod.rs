@@ -65,7 +65,7 @@ struct StatedStop {
 
 /// Which containers an emergency stop stops.
 #[derive(Debug, Clone)]
-pub struct EmergencyStop {
+pub struct Stop {
     containers: Vec<Glob>,
     /// Names that a `[[deny]]` spares.
     spared: Vec<Glob>,
@@ -221,7 +221,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`Refused`]: none is.
-    pub fn emergency_stop(&self, name: &str) -> Result<EmergencyStop, Refused> {
+    pub fn emergency_stop(&self, name: &str) -> Result<Stop, Refused> {
         let containers = self.emergency_stop.get(name).ok_or_else(|| {
             let file = self.file.display();
             Refused::new(format!(
@@ -229,11 +229,11 @@ impl Policy {
             ))
         })?;
         let spared = covering(&self.deny, EMERGENCY_STOP).cloned().collect();
-        Ok(EmergencyStop { containers: containers.clone(), spared })
+        Ok(Stop { containers: containers.clone(), spared })
     }
 }
 
-impl EmergencyStop {
+impl Stop {
     /// Whether it stops the container of this name: its patterns match, and no `[[deny]]` spares it.
     #[must_use]
     pub fn stops(&self, container: &str) -> bool {
