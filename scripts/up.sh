@@ -67,12 +67,18 @@ check_ports() {
 }
 
 build() {
-  say "Building controller and agent (profile $profile; the first time takes some minutes)"
-  # For the whole workspace, so that the tests find everything built with the same features.
-  cargo build --quiet --locked --profile "$profile" --workspace --bins
-  local folder=$profile
+  local folder=$profile quiet=(--quiet)
   [ "$profile" = dev ] && folder=debug
   binaries=$(target_dir)/$folder
+  if [ -x "$binaries/fleetlight-controller" ]; then
+    say "Building what has changed (profile $profile)"
+  else
+    say "Building controller and agent (profile $profile); the first time takes some minutes"
+    # On a terminal cargo shows how far it is.
+    [ ! -t 2 ] || quiet=()
+  fi
+  # For the whole workspace, so that the tests find everything built with the same features.
+  cargo build ${quiet[@]+"${quiet[@]}"} --locked --profile "$profile" --workspace --bins
   page=$PWD/dashboard-static/dist
   if ! node_suits; then
     plain_page "Node.js $NODE_NEEDED or later, or npm, is missing. Install them (nodejs.org has what this system's packages lack), then start again:" "sudo apt-get install nodejs npm"
@@ -119,6 +125,7 @@ state_dir = $(toml_string "$state/agent")
 executor_socket = $(toml_string "$socket")
 executor_state_dir = $(toml_string "$state/executor")
 policy_file = $(toml_string "$state/policy.toml")
+runbooks_dir = $(toml_string "$state/runbooks")
 TOML
 }
 
@@ -201,6 +208,7 @@ tell() {
   say ""
   tell_absent
   say "Data: $state   logs: $state/log   stop: Ctrl-C, or make down"
+  say "What people may do to this machine: $state/policy.toml (docs/policy.md), runbooks in $state/runbooks"
   [ -n "$address" ] || say "Other hosts can join once they can reach this machine: make up ADDRESS=<its name or address>"
 }
 

@@ -7,6 +7,7 @@ use crate::executor::{Client, Executor, Request, wire};
 use crate::failure::Failure;
 use crate::limits::{EMERGENCY_SILENCE, EMERGENCY_TAKEN_WITHIN};
 use fleetlight_protocol::command::{CommandReport, Outcome, OutputStream};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 /// [`Failure`] if the policy has no such pattern, or Docker does not answer.
 pub async fn run(config: AgentConfig, pattern: Option<String>) -> Result<bool, Failure> {
     let policy = policy::load(&config.policy_file).await.map_err(|refused| Failure::Config(refused.reason))?;
-    let pattern = chosen(pattern, &policy)?;
+    let pattern = chosen(pattern, &policy, &config.policy_file)?;
     let client = Client::new(config.executor_socket.clone());
     let found = match through(&client, pattern.clone()).await {
         Ok(found) => found,
@@ -34,20 +35,21 @@ pub async fn run(config: AgentConfig, pattern: Option<String>) -> Result<bool, F
     Ok(found.outcome == Outcome::Verified)
 }
 
-fn chosen(pattern: Option<String>, policy: &Policy) -> Result<String, Failure> {
+fn chosen(pattern: Option<String>, policy: &Policy, file: &Path) -> Result<String, Failure> {
+    let file = file.display();
     let known: Vec<&str> = policy.emergency_stops().collect();
     match (pattern, &known[..]) {
         (Some(pattern), _) => {
             policy.emergency_stop(&pattern).map(|_| pattern.clone()).map_err(|refused| Failure::Config(refused.reason))
         }
         (None, [only]) => Ok((*only).to_owned()),
-        (None, []) => Err(Failure::Config(
-            "the policy declares no emergency stop: add [emergency_stop.NAME] with containers = [\"pattern\"]".into(),
-        )),
-        (None, several) => Err(Failure::Config(format!(
-            "the policy declares several: add --pattern with one of {}",
-            several.join(", ")
+        (None, []) => Err(Failure::Config(format!(
+            "{file} declares no emergency stop: add [emergency_stop.NAME] with containers = [\"pattern\"]; \
+             if the executor was given a --config, give this the same"
         ))),
+        (None, several) => {
+            Err(Failure::Config(format!("{file} declares several: add --pattern with one of {}", several.join(", "))))
+        }
     }
 }
 

@@ -20,7 +20,8 @@ mod kill_point;
 pub mod limits;
 pub mod lines;
 pub mod mask;
-pub mod random;
+pub mod policy_trouble;
+mod random;
 pub mod results;
 pub mod run;
 pub mod spool;
@@ -30,4 +31,4 @@ mod trouble;
 pub mod workers;
 
 pub use failure::Failure;
-pub use run::{disk_check, emergency_stop, enrol, execute, run};
+pub use run::{check, disk_check, emergency_stop, enrol, execute, run};

@@ -136,6 +136,10 @@ pub const NVML_READ_WITHIN: Duration = Duration::from_secs(2);
 /// the driver is called unresponsive.
 pub const NVML_OPEN_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often the executor is asked whether policy and runbooks are believed: a mistake is on the page a minute after it
+/// was made, and a look reads a few small files.
+pub const POLICY_LOOK: Duration = Duration::from_secs(60);
+
 /// Pause before NVML is tried again where there is none: a try costs a process.
 pub const NVML_ABSENT_RETRY: Duration = Duration::from_secs(60);
 

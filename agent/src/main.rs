@@ -95,7 +95,7 @@ fn main() -> ExitCode {
             let config = load_guarded(config.config.as_deref());
             judge(config.and_then(|config| fleetlight_agent::emergency_stop(config, pattern)))
         }
-        Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).map(|_| println!("configuration is good"))),
+        Verb::CheckConfig(file) => conclude(load(file.config.as_deref()).and_then(fleetlight_agent::check)),
     }
 }
 

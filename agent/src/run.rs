@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::identity::{self, Identity};
 use crate::inventory::Inventory;
 use crate::limits::{BLOCKING_THREADS, READINGS, SPOOL_IN_USE_LOOK, SPOOL_IN_USE_WAIT, STOP_WAIT};
+use crate::policy_trouble;
 use crate::results;
 use crate::spool::disk::Folder;
 use crate::spool::{self, Bounds, OpenError, Spool};
@@ -86,6 +87,22 @@ pub fn execute(config: AgentConfig) -> Result<(), Failure> {
     })
 }
 
+/// Judges what the executor reads: policy and runbooks.
+///
+/// # Errors
+/// [`Failure`] with all that is wrong.
+pub fn check(config: AgentConfig) -> Result<(), Failure> {
+    block_on(async move {
+        let policy = config.policy_file.display().to_string();
+        let allowed = executor::allowed::told(&Executor::new(config)).await;
+        if !allowed.problems.is_empty() {
+            return Err(Failure::Config(allowed.problems.join("\n")));
+        }
+        println!("configuration is good; policy: {policy}, runbooks that may be run: {}", allowed.runbooks.len());
+        Ok(())
+    })
+}
+
 /// Stops all containers that the policy declares under a name; gives whether they are stopped.
 ///
 /// # Errors
@@ -145,9 +162,10 @@ async fn serve(config: &Arc<AgentConfig>, identity: Identity, stop: Cancellation
     collect(&tasks, config, phase, outbox.clone(), &stop);
     // Collectors have begun: what they read waits in their channel.
     let (spool, writing) = open_spool(config, &identity.host_name, &stop).await?;
-    tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox, stop.clone()));
+    tasks.spawn(trouble::report(spool.clone(), config.interval(), outbox.clone(), stop.clone()));
     tasks.spawn(batcher::run(readings, inventory.clone(), spool.clone()));
     let executor = executor::Client::new(config.executor_socket.clone());
+    tasks.spawn(policy_trouble::report(executor.clone(), outbox, stop.clone()));
     tasks.spawn(results::follow(executor.clone(), spool.clone(), stop.clone()));
     let link = Link {
         seed: identity.agent_id.as_u128() as u64,

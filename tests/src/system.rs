@@ -416,6 +416,16 @@ impl Agent {
         Ok(())
     }
 
+    /// What `check-config` says of its configuration, and its exit status.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn check_config(&self) -> Result<String> {
+        let output = self.command("check-config")?.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok(format!("{}{}", String::from_utf8_lossy(&said), output.status))
+    }
+
     /// Its main process.
     ///
     /// # Errors

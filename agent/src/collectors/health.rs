@@ -28,6 +28,7 @@ impl Health {
         let from = self.said.replace((state, reason.clone())).map_or(CollectorState::Ok, |(old, _)| old);
         match state {
             CollectorState::Ok => tracing::info!(collector = self.name, "works"),
+            CollectorState::Absent => tracing::info!(collector = self.name, reason, "has nothing to do here"),
             _ => tracing::warn!(collector = self.name, ?state, reason, "does not work"),
         }
         let now = wall_ms();

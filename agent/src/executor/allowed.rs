@@ -23,7 +23,8 @@ pub async fn answer(stream: &mut UnixStream, executor: &Executor) -> Result<(), 
     }
 }
 
-async fn told(executor: &Executor) -> Allowed {
+/// As [`answer`] tells it.
+pub async fn told(executor: &Executor) -> Allowed {
     let policy = match policy::load(&executor.config().policy_file).await {
         Ok(policy) => policy,
         Err(refused) => return Allowed { problems: vec![refused.reason], ..Allowed::default() },

@@ -10,7 +10,7 @@
 //! - [`message`]: what can be asked. [`client`], [`server`]: the two ends. [`listen`]: taking the socket. [`peer`]: who may ask.
 
 pub mod actions;
-mod allowed;
+pub mod allowed;
 pub mod client;
 pub mod commands;
 mod listen;

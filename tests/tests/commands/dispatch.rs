@@ -143,6 +143,22 @@ async fn a_host_tells_what_it_allows() {
     world.client.wait("hosts", SOON, offline).await.expect("says goodbye");
     let refused = world.client.get(&path).await.expect_err("offline").to_string();
     assert!(refused.contains("503") && refused.contains("alpha is offline"), "{refused}");
+    // Nobody needs to ask: the host says so by itself.
+    world.agent.start().expect("starts");
+    let told = |hosts: &Value| {
+        let mut problems = hosts[0]["problems"].as_array()?.iter().filter(|problem| problem["subject"] == "policy");
+        problems.next()?["message"].as_str().map(str::to_owned)
+    };
+    let message = world.client.wait("hosts", SOON, told).await.expect("a problem");
+    assert!(message.contains("cannot be trusted") && message.contains("chmod go-w"), "{message}");
+    let judged = world.agent.check_config().expect("runs");
+    assert!(judged.contains("cannot be trusted") && judged.contains("exit status: 78"), "{judged}");
+    std::fs::set_permissions(&policy, Permissions::from_mode(0o644)).expect("set");
+    let judged = world.agent.check_config().expect("runs");
+    assert!(judged.contains("broken.toml") && !judged.contains("cannot be trusted"), "{judged}");
+    std::fs::remove_file(folder.path().join("broken.toml")).expect("removed");
+    let judged = world.agent.check_config().expect("runs");
+    assert!(judged.contains("configuration is good; policy: ") && judged.contains("may be run: 1"), "{judged}");
 }
 
 #[tokio::test]
