@@ -77,3 +77,35 @@ pub enum Values {
     },
     OneOf(Vec<String>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errand::Errand;
+
+    #[test]
+    fn wire_bytes_are_pinned() {
+        assert_eq!(rmp_serde::to_vec_named(&Errand::Allowed).expect("encodes"), b"\xa7allowed");
+        let action = AllowedAction { action: "check".into(), names: vec!["*".into()], except: Vec::new() };
+        let report = AllowedReport::Allowed(Box::new(Allowed { actions: vec![action], ..Allowed::default() }));
+        let expected = b"\x81\xa7allowed\x85\xa7actions\x91\x83\xa6action\xa5check\xa5names\x91\xa1*\xa6except\x90\
+            \xafemergency_stops\x90\xa8runbooks\x90\xa9log_files\x90\xa8problems\x90";
+        assert_eq!(rmp_serde::to_vec_named(&report).expect("encodes"), expected);
+        let values = [
+            Values::Text { pattern: "a".into(), max_chars: 1 },
+            Values::Integer { min: -1, max: 7 },
+            Values::OneOf(vec!["a".into()]),
+        ];
+        let parameter =
+            values.map(|values| Parameter { name: "n".into(), description: "d".into(), default: None, values });
+        let told = rmp_serde::to_vec_named(&parameter).expect("encodes");
+        let expected: [&[u8]; 3] = [
+            b"\xa4text\x82\xa7pattern\xa1a\xa9max_chars\x01",
+            b"\xa7integer\x82\xa3min\xff\xa3max\x07",
+            b"\xa6one_of\x91\xa1a",
+        ];
+        let head = b"\x84\xa4name\xa1n\xabdescription\xa1d\xa7default\xc0\xa6values\x81";
+        let expected: Vec<u8> = expected.iter().flat_map(|values| [&head[..], values].concat()).collect();
+        assert_eq!(told, [b"\x93".to_vec(), expected].concat());
+    }
+}

@@ -6,7 +6,7 @@ use super::caller::Caller;
 use super::extract::{Body, Query};
 use super::{Api, ApiError, containers, extract, glob};
 use crate::dispatch::bulk::{BulkWish, Selected};
-use crate::limits::{BULKS_PER_PAGE, STABLE_SECONDS_DEFAULT};
+use crate::limits::{BULKS_PER_PAGE, STABLE_SECONDS_DEFAULT, SUBJECT_BYTES};
 use crate::live::HostContainer;
 use crate::store::audit::Act;
 use crate::store::bulks::{BulkItem, BulkRecord};
@@ -205,6 +205,10 @@ impl Selection {
     fn resolve(&self, api: &Api, verb: ContainerVerb) -> Result<Vec<Selected>, ApiError> {
         if json!(self) == json!({}) {
             let words = "the selection is empty: give host_ids, container_ids, pattern, labels or project; the pattern * selects all";
+            return Err(ApiError::bad_request(words));
+        }
+        if let Some(pattern) = self.pattern.as_ref().filter(|pattern| pattern.len() > SUBJECT_BYTES) {
+            let words = format!("a pattern of {} bytes is too long; allowed: {SUBJECT_BYTES}", pattern.len());
             return Err(ApiError::bad_request(words));
         }
         let found = api.live().containers(|host_id, container| self.fits(host_id, container) && can(verb, container));

@@ -14,16 +14,29 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => ApiError::bad_request("the body did not arrive whole"),
-        })?;
-        let parsed = serde_json::from_slice(&bytes);
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let parsed = serde_json::from_slice(&bytes_of(request).await?);
         parsed
             .map(Self)
             .map_err(|error| ApiError::bad_request(format!("the body is not what this call takes: {error}")))
     }
+}
+
+/// The same request once its body is here.
+///
+/// # Errors
+/// 413 or 400.
+pub(super) async fn whole(request: Request) -> Result<Request, ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = bytes_of(Request::from_parts(parts.clone(), body)).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+async fn bytes_of(request: Request) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => ApiError::bad_request("the body did not arrive whole"),
+    })
 }
 
 /// Text that must not get into a log.

@@ -7,7 +7,7 @@ use super::access::Permission;
 use super::caller::Shown;
 use super::server::Peer;
 use super::settings::Site;
-use super::{Api, ApiError, audit, caller, envelope, session};
+use super::{Api, ApiError, audit, caller, envelope, extract, session};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -109,8 +109,8 @@ pub struct Door {
 
 /// Finds out who calls, lets pass whoever may, and hands the caller on.
 pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    // The place is the call's until it is answered.
-    let (caller, _place) = match caller::of_request(&door.api, Shown::by(&request)).await {
+    // The place is the call's until it is answered, but not while its body is still on its way.
+    let (caller, mut place) = match caller::of_request(&door.api, Shown::by(&request)).await {
         Ok(found) => found,
         Err(error) => return error.into_response(),
     };
@@ -125,6 +125,18 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     });
     let name = door.audit.or(door.refusal);
     let act = caller.as_ref().zip(name).map(|(caller, name)| audit::act(caller, name, door.path, &request));
+    if judged.is_ok() && !request.method().is_safe() {
+        drop(place);
+        request = match extract::whole(request).await {
+            Ok(request) => request,
+            Err(error) => return error.into_response(),
+        };
+        place = match envelope::place(&door.api.0.room).await {
+            Ok(place) => place,
+            Err(error) => return error.into_response(),
+        };
+    }
+    let _place = place;
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }

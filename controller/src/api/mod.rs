@@ -50,6 +50,7 @@ pub mod session;
 pub mod sessions;
 pub mod settings;
 pub mod setup;
+mod sse;
 pub mod stream;
 pub mod throttle;
 pub mod tokens;

@@ -6,19 +6,18 @@
 use super::caller::Caller;
 use super::extract::Query;
 use super::open_streams::OpenStream;
-use super::{Api, ApiError};
-use crate::limits::HEARTBEAT_EVERY;
+use super::{Api, ApiError, sse};
 use crate::live::presence::Now;
 use crate::live::watch::{Message, Subscription, WatchError};
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderName};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::stream::unfold;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::convert::Infallible;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,20 +33,12 @@ pub async fn get(
 ) -> Result<Response, ApiError> {
     let too_many = || ApiError::unavailable(WatchError::TooMany.to_string());
     let open = api.0.streams.open(&caller).ok_or_else(too_many)?;
-    let resume_from = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let subscription = api.live().watch(choice.host, resume_from).map_err(|error| match error {
+    let subscription = api.live().watch(choice.host, sse::resume_from(&headers)).map_err(|error| match error {
         WatchError::NoSuchHost => ApiError::not_found("there is no such host"),
         WatchError::TooMany => too_many(),
     })?;
-    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT_EVERY, HEARTBEAT_EVERY);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stream = Stream { subscription, heartbeat, open, api };
-    let events = futures_util::stream::unfold(stream, async |mut stream| {
-        let event = stream.next().await?;
-        Some((Ok::<_, Infallible>(event), stream))
-    });
-    // Proxies that buffer answers would hold events back.
-    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response())
+    let stream = Stream { subscription, heartbeat: sse::heartbeat(), open, api };
+    Ok(sse::answer(unfold(stream, async |mut stream| Some((stream.next().await?, stream)))))
 }
 
 struct Stream {

@@ -24,7 +24,7 @@ mod rates;
 mod reconciler;
 pub mod view;
 
-use crate::limits::{COMMAND_DEADLINE, COMMAND_DEADLINE_LEAST, COMMAND_DEADLINE_MOST};
+use crate::limits::{COMMAND_DEADLINE, COMMAND_DEADLINE_LEAST, COMMAND_DEADLINE_MOST, SUBJECT_BYTES};
 use crate::store::audit::Who;
 use crate::store::commands::{CommandFilter, CommandRecord, NewCommand, State};
 use crate::store::{Store, StoreError};
@@ -232,6 +232,9 @@ impl Drop for Unsure<'_> {
 /// What must hold before anything is written; whether the host does it is the host's to say.
 fn check(action: &Action) -> Result<(), Refused> {
     let wrong = |words: String| Err(Refused::Wrong(words));
+    if action.subject().len() > SUBJECT_BYTES {
+        return wrong(format!("a name of {} bytes is none: allowed are {SUBJECT_BYTES}", action.subject().len()));
+    }
     match action {
         Action::Container { stable_seconds, .. } | Action::Unit { stable_seconds, .. }
             if *stable_seconds > STABLE_SECONDS =>

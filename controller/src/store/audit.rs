@@ -144,7 +144,8 @@ impl Store {
 
     /// Closes acts that whoever did them never closed: the caller broke off, or the controller went down, between the act
     /// and its closing.
-    /// Those of commands and bulks are closed with them.
+    /// Those of commands and bulks are closed with them. What is older than a month, counted back from the last act
+    /// before a controller that was away for longer, has been looked at.
     ///
     /// # Errors
     /// The database does not answer.
@@ -155,7 +156,8 @@ impl Store {
             "insert into audit_closings (audit_id, at, outcome, detail)
              select id, time_of($1), 'unknown', jsonb_build_object('reason', $4::text)
              from audit where command_id is null and bulk_id is null
-                 and at > time_of($2) and at < time_of($3)
+                 and at > least(time_of($2), (select max(at) from audit where at < time_of($3)) - interval '30 d')
+                 and at < time_of($3)
                  and not exists (select from audit_closings where audit_id = audit.id)",
         )
         .bind(now_ms)

@@ -268,6 +268,10 @@ async fn acts_are_found_by_who_what_where_how_and_when() {
     assert_eq!(fixture.store.sweep_audit(NOW_MS + 600_000).await.expect("swept"), 0, "acts take their time");
     assert_eq!(fixture.store.sweep_audit(NOW_MS + 600_011).await.expect("swept"), 1, "commands are closed by theirs");
     assert_eq!(found(AuditFilter { outcome: Some("unknown".into()), ..any() }).await, ["token.make"]);
+    // The controller stops in the middle of an act, and is away for longer than it looks back.
+    let act = Act { action: "token.make".into(), host_id: None, subject: String::new(), detail: json!({}) };
+    fixture.store.begin_audit(&who(), &act, NOW_MS + 20).await.expect("written");
+    assert_eq!(fixture.store.sweep_audit(NOW_MS + 40 * DAY_MS).await.expect("swept"), 1);
     assert_eq!(fixture.command(id).await.state, State::Sent);
 }
 

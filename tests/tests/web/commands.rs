@@ -129,6 +129,7 @@ async fn containers_are_looked_up_as_the_asker_sees_them() {
         ("POST", format!("containers/{}/restart", id(1)), json!({ "stable_seconds": 301 }), 400, "300"),
         ("POST", "hosts/99/commands".into(), json!({ "action": "check" }), 404, "no host"),
         ("POST", format!("hosts/{HOST}/commands"), json!({ "action": "dance" }), 400, "dance"),
+        ("POST", format!("hosts/{HOST}/emergency-stop"), json!({ "pattern": "x".repeat(256) }), 400, "255"),
         (
             "POST",
             format!("hosts/{HOST}/commands"),
@@ -192,6 +193,7 @@ async fn a_bulk_resolves_its_selection_and_says_what_was_not_begun() {
         (json!({}), 1, "empty"),
         (json!({ "pattern": "nothing-*" }), 1, "matches 0"),
         (json!({ "pattern": "*" }), 0, "batch_size"),
+        (json!({ "pattern": "*a".repeat(200) }), 1, "too long"),
         (json!({ "patern": "*" }), 1, "patern"),
     ] {
         let order = json!({ "verb": "restart", "selection": selection, "batch_size": batch_size });

@@ -2,7 +2,8 @@
 
 use crate::site::{PASSWORD, Site, cookie_of, refusal};
 use fleetlight_controller::api::Web;
-use fleetlight_controller::limits::{API_PUBLIC_CONCURRENCY, SESSIONS_PER_USER};
+use fleetlight_controller::limits::{API_CONCURRENCY, API_PUBLIC_CONCURRENCY, SESSIONS_PER_USER};
+use fleetlight_controller::store::users::Role;
 use fleetlight_controller::store::web_sessions::NewWebSession;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -178,18 +179,21 @@ async fn whoever_gave_the_password_of_a_moment_ago_is_not_let_in() {
     site.stop().await;
 }
 
-/// Each of them held one of the places of those who log in, for as long as a call may take.
+/// Each of them held one of the places of those who log in, or of those who are in, for as long as a call may take.
 #[tokio::test]
-async fn bodies_that_come_byte_by_byte_hold_up_no_login() {
+async fn bodies_that_come_byte_by_byte_hold_up_nobody_else() {
     let site = Site::start().await;
     site.cookie().await;
     let address = site.origin.strip_prefix("http://").unwrap();
+    let sue = site.person("sue", Role::Support).await;
+    let (sue, admin) = (site.session_of(sue).await, site.session_of(1).await);
     let mut slow = Vec::new();
-    for path in ["login", "setup", "csp-report"] {
-        for _ in 0..API_PUBLIC_CONCURRENCY {
+    let public = ["login", "setup", "csp-report"].map(|path| (path, API_PUBLIC_CONCURRENCY));
+    for (path, count) in public.into_iter().chain([("reauthenticate", API_CONCURRENCY)]) {
+        for _ in 0..count {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let head = format!(
-                "POST /admin/api/{path} HTTP/1.1\r\nHost: {address}\r\nOrigin: {}\r\n\
+                "POST /admin/api/{path} HTTP/1.1\r\nHost: {address}\r\nOrigin: {}\r\nCookie: {sue}\r\n\
                  Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
                 site.origin
             );
@@ -204,6 +208,9 @@ async fn bodies_that_come_byte_by_byte_hold_up_no_login() {
     let login = site.post("login", json!({ "name": "admin", "password": PASSWORD }));
     let login = tokio::time::timeout(Duration::from_secs(4), login).await.expect("answers at once");
     assert_eq!(login.status(), 200);
+    let hosts = site.call("GET", "hosts").header("Cookie", &admin).send();
+    let hosts = tokio::time::timeout(Duration::from_secs(4), hosts).await.expect("answers at once").unwrap();
+    assert_eq!(hosts.status(), 200);
     drop(slow);
     site.stop().await;
 }

@@ -17,7 +17,7 @@ pub use room::Room;
 use super::caller::Caller;
 use super::extract::Query;
 use super::open_streams::OpenStream;
-use super::{Api, ApiError};
+use super::{Api, ApiError, sse};
 use crate::limits::{
     HEARTBEAT_EVERY, LOG_REPORTS, LOG_UNREAD, SOCKET_GOODBYE_WAIT, SOCKET_MESSAGE_BYTES, SOCKET_WRITE_BYTES,
 };
@@ -26,20 +26,19 @@ use crate::transport::Registry;
 use crate::transport::errand::ErrandStream;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Path, State};
-use axum::http::HeaderName;
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use fleetlight_protocol::errand::Errand;
 use fleetlight_protocol::logs::LogsRequest;
 use futures_util::future::join_all;
+use futures_util::stream::unfold;
 use futures_util::{SinkExt, StreamExt};
 use message::Message;
 use place::Place;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use tail::{HostTail, Report, Tail};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use wish::{Kind, Named, Pairs, Wish};
 
@@ -50,12 +49,10 @@ pub async fn stream(
     Query(Pairs(query)): Query<Pairs>,
 ) -> Result<Response, ApiError> {
     let reading = Reading::open(api, &caller, Wish::of_query(query)?.with_sources()?).await?;
-    let events = futures_util::stream::unfold(reading, async |mut reading| {
+    Ok(sse::answer(unfold(reading, async |mut reading| {
         let Message { name, data } = reading.next().await?;
-        Some((Ok::<_, Infallible>(Event::default().event(name).data(data)), reading))
-    });
-    // Proxies that buffer answers would hold lines back.
-    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response())
+        Some((Event::default().event(name).data(data), reading))
+    })))
 }
 
 /// `GET logs/{service}`: a WebSocket, for a script.
@@ -108,9 +105,8 @@ impl Reading {
         let too_many = || ApiError::too_many("too many streams of this session are open: close some", HEARTBEAT_EVERY);
         let open = api.0.streams.open(caller).ok_or_else(too_many)?;
         let tail = ask(&api.0.parts.registry, &places, &wish).await?;
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT_EVERY, HEARTBEAT_EVERY);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { api, open, _place: place, first: Some(Message::sources(&places)), tail, heartbeat })
+        let (first, heartbeat) = (Some(Message::sources(&places)), sse::heartbeat());
+        Ok(Self { api, open, _place: place, first, tail, heartbeat })
     }
 
     /// For a stream: with heartbeats, until the session ends.
