@@ -190,7 +190,7 @@ async fn ask(registry: &Registry, places: &[Place], wish: &Wish) -> Result<Tail,
     if let Some(words) = asked.iter().map(|(_, asked)| asked.as_ref().err()).collect::<Option<Vec<_>>>() {
         return Err(ApiError::unavailable(words.into_iter().cloned().collect::<Vec<_>>().join("; ")));
     }
-    Ok(Tail::new(asked.into_iter().map(|(numbers, asked)| tail_of(numbers, asked)).collect()))
+    Ok(Tail::new(asked.into_iter().map(|(numbers, asked)| tail_of(numbers, wish.follow, asked)).collect()))
 }
 
 async fn ask_host(registry: &Registry, host_id: i32, host: &str, request: LogsRequest) -> Result<ErrandStream, String> {
@@ -200,7 +200,7 @@ async fn ask_host(registry: &Registry, host_id: i32, host: &str, request: LogsRe
     asked.map_err(|error| format!("{host}: {error}"))
 }
 
-fn tail_of(numbers: Vec<u16>, asked: Result<ErrandStream, String>) -> HostTail {
+fn tail_of(numbers: Vec<u16>, follows: bool, asked: Result<ErrandStream, String>) -> HostTail {
     let (sender, reports) = mpsc::channel(LOG_REPORTS);
     let reading = match asked {
         Ok(asked) => Some(AbortOnDropHandle::new(tokio::spawn(read(asked, sender)))),
@@ -210,7 +210,7 @@ fn tail_of(numbers: Vec<u16>, asked: Result<ErrandStream, String>) -> HostTail {
             None
         }
     };
-    HostTail::new(numbers, reports, reading)
+    HostTail::new(numbers, follows, reports, reading)
 }
 
 /// Passes on what a host says, as fast as it is taken.

@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
+/// Told of a source that ends without a word.
+const SILENT_END: &str = "its host tells no more of it: the executor there has ended; read it anew when it runs again";
+
 /// What comes of a host; an error's words are told once for each of its sources.
 pub type Report = Result<LogsReport, String>;
 
@@ -26,6 +29,10 @@ pub struct HostTail {
     held: VecDeque<LogLine>,
     phase: Phase,
     has_ended: bool,
+    /// By source: whether the last thing that it said is why it tells no more.
+    excused: Vec<bool>,
+    /// Its sources go on until they say why not.
+    follows: bool,
     /// Reads from the host.
     _reading: Option<AbortOnDropHandle<()>>,
 }
@@ -50,9 +57,14 @@ pub struct Tail {
 
 impl HostTail {
     #[must_use]
-    pub fn new(sources: Vec<u16>, reports: mpsc::Receiver<Report>, reading: Option<AbortOnDropHandle<()>>) -> Self {
-        let held = VecDeque::new();
-        Self { sources, reports, held, phase: Phase::Past, has_ended: false, _reading: reading }
+    pub fn new(
+        sources: Vec<u16>,
+        follows: bool,
+        reports: mpsc::Receiver<Report>,
+        reading: Option<AbortOnDropHandle<()>>,
+    ) -> Self {
+        let (held, excused) = (VecDeque::new(), vec![false; sources.len()]);
+        Self { sources, reports, held, phase: Phase::Past, has_ended: false, excused, follows, _reading: reading }
     }
 
     /// The others wait for what it says of its past.
@@ -72,6 +84,7 @@ impl HostTail {
     fn take(&mut self, report: Option<Report>, ready: &mut VecDeque<Message>) {
         match report {
             Some(Ok(LogsReport::Lines(lines))) => {
+                lines.iter().for_each(|line| self.excuse(line.source, false));
                 let numbered =
                     lines.into_iter().filter_map(|line| Some(LogLine { source: self.number(line.source)?, ..line }));
                 self.held = numbered.collect();
@@ -80,13 +93,28 @@ impl HostTail {
                 ready.extend(self.number(source).map(|source| Message::dropped(source, lines)));
             }
             Some(Ok(LogsReport::Problem { source, message })) => {
+                self.excuse(source, true);
                 ready.extend(self.number(source).map(|source| Message::problem(source, &message)));
             }
             Some(Ok(LogsReport::Live)) => self.phase = Phase::Present,
             Some(Err(words)) => {
+                self.excused.fill(true);
                 ready.extend(self.sources.iter().map(|source| Message::problem(*source, &words)));
             }
-            None => self.has_ended = true,
+            None => {
+                self.has_ended = true;
+                if self.follows {
+                    // Whoever reads several hosts would take its silence for quiet.
+                    let without = self.sources.iter().zip(&self.excused).filter(|(_, excused)| !**excused);
+                    ready.extend(without.map(|(source, _)| Message::problem(*source, SILENT_END)));
+                }
+            }
+        }
+    }
+
+    fn excuse(&mut self, source: u16, is_excused: bool) {
+        if let Some(excused) = self.excused.get_mut(usize::from(source)) {
+            *excused = is_excused;
         }
     }
 }
@@ -186,7 +214,7 @@ mod tests {
         let (senders, tails) = (0..count)
             .map(|host| {
                 let (sender, reports) = mpsc::channel(8);
-                (sender, HostTail::new(vec![host * 10, host * 10 + 1], reports, None))
+                (sender, HostTail::new(vec![host * 10, host * 10 + 1], true, reports, None))
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         (Tail::new(tails), senders)
@@ -215,7 +243,14 @@ mod tests {
         assert_eq!(told(&mut tail).await.unwrap(), "10:7");
         assert_eq!(told(&mut tail).await.unwrap(), "live {}");
         assert_eq!(told(&mut tail).await.unwrap(), "0:9");
+        let gone = LogsReport::Problem { source: 0, message: "removed".into() };
+        senders[0].send(Ok(gone)).await.unwrap();
+        assert_eq!(told(&mut tail).await.unwrap(), r#"problem {"message":"removed","source":0}"#);
         drop(senders);
+        for source in [1, 10, 11] {
+            let expected = format!(r#"problem {{"message":"{SILENT_END}","source":{source}}}"#);
+            assert_eq!(told(&mut tail).await.unwrap(), expected, "who has said why is not told of again");
+        }
         assert_eq!(told(&mut tail).await.unwrap(), "end {}");
         assert_eq!(told(&mut tail).await, None);
     }
@@ -240,6 +275,9 @@ mod tests {
         silent.send(Ok(LogsReport::Lines(vec![line(2, 1), line(1, 2)]))).await.unwrap();
         assert_eq!(told(&mut tail).await.unwrap(), "21:2", "what was not asked for is not told");
         drop((first, silent));
+        while tail.hosts.iter().any(|host| !host.has_ended) || !tail.ready.is_empty() {
+            assert!(told(&mut tail).await.unwrap().contains("tells no more"));
+        }
         assert_eq!(told(&mut tail).await.unwrap(), "end {}");
     }
 }
