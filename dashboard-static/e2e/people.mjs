@@ -44,11 +44,15 @@ export async function checkReader(page, url, hostHash, out) {
     await page.goto(`${url}/#/commands`);
     await page.getByRole("heading", { name: "Commands", exact: true }).waitFor();
     expect((await page.getByRole("link", { name: "Audit log" }).count()) === 0, "the audit log is offered");
+    await page.goto(`${url}/#/agents`);
+    await page.getByRole("heading", { name: "Join tokens" }).waitFor();
+    expect((await page.getByRole("button", { name: /Revoke|Add a host/ }).count()) === 0, "what admins do is offered");
   });
   await check("reader: the audit log says for whom it is", async () => {
     await page.goto(`${url}/#/audit`);
     await page.getByText("Your role does not read the audit log.").waitFor();
   });
+  await page.goto(`${url}/#/`);
   await page.getByRole("button", { name: "Log out" }).click();
   await page.getByRole("heading", { name: "Log in" }).waitFor();
 }

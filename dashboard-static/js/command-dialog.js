@@ -5,7 +5,7 @@ import { h } from "preact";
 import { explain, post } from "./api.js";
 import { actionWord, closeCommand, commandStatus, followed, foundLine } from "./commands.js";
 import { clock, duration, moment } from "./format.js";
-import { hosts, now } from "./store.js";
+import { hosts, mayAct, now } from "./store.js";
 import { Dialog, ErrorNote, html, Icon, LogLines, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").CommandView} CommandView */
@@ -50,7 +50,7 @@ function CommandBody(props) {
     ${finished && h(Finding, { command })}
     ${props.output && h(LogLines, { lines: props.output.replace(/\n$/, "").split("\n"), label: "What it printed" })}
     <p class="muted command-foot">Asked for by ${plainLine(command.by)} at ${moment(command.asked_ms)} on ${plainLine(hostName(command))}.</p>
-    ${!finished && h(CancelButton, { command, key: command.id })}
+    ${!finished && mayAct.value && h(CancelButton, { command, key: command.id })}
   </div>`;
 }
 

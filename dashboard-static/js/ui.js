@@ -119,9 +119,8 @@ export function Dialog(props) {
   const gone = useRef(false);
   useLayoutEffect(() => {
     const element = dialog.current;
-    const active = document.activeElement;
     // One dialog may open the next: the keyboard goes back to where the first was opened.
-    const opener = active?.closest("dialog") ? lastOpener : active;
+    const opener = document.querySelector("dialog[open]") ? lastOpener : document.activeElement;
     lastOpener = opener;
     element?.showModal();
     // Begins at the title, and not at the cross, unless a part asks for the keyboard.
