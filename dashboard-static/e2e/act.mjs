@@ -180,6 +180,7 @@ async function checkTail({ page, names, out }) {
     await page.getByRole("button", { name: "all", exact: true }).click();
   });
   await checkLooks(page, "tail", out);
+  await check("logs: a window of another size does not pause", () => endMoves(page));
   await check("logs: scrolling up pauses, and says how many lines have come since", async () => {
     await page.locator(".log-view").evaluate((view) => {
       view.scrollTop = 0;
