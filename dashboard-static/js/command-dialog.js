@@ -40,7 +40,7 @@ function CommandBody(props) {
   const found = command.outcome === "unverified" ? foundLine(command) : "";
   const { tone, word } = commandStatus(command);
   return html`<div class="command">
-    <p class="command-state" role="status">${h(StatusMark, { tone, word: found ? `${word}: ${plainLine(found)}` : word })}<span class="muted">${finished ? `after ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
+    <p class="command-state" role="status">${h(StatusMark, { tone, word: found ? `${word}: ${plainLine(found)}` : word })}<span class="muted">${finished ? `took ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
     ${command.waiting_for && !finished && html`<p class="muted">Waiting: ${plainLine(command.waiting_for)}. It is given up at ${clock(command.deadline_ms)}.</p>`}
     ${command.late && html`<p><strong>The answer came late</strong>, after this command had been closed.</p>`}
     <ol class="steps">${stepsOf(command).map(
