@@ -8,7 +8,7 @@
 // with 0 if all hold, 1 if one does not, 2 for wrong arguments.
 
 import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { argv, exit } from "node:process";
 import { parseArgs } from "node:util";
 import { checkActing } from "./act.mjs";
@@ -16,6 +16,8 @@ import { violations } from "./axe.mjs";
 import { busyShare, noted, notice, openBrowser } from "./browser.mjs";
 import { checkContainers } from "./containers.mjs";
 import { chartsReady, checkHost } from "./host.mjs";
+import { checkLooks } from "./looks.mjs";
+import { addReader, checkReader, checkSessionEnded } from "./people.mjs";
 import { check, expect, report } from "./report.mjs";
 
 const PASSWORD = "correct horse battery staple";
@@ -23,18 +25,15 @@ const REQUESTS = 25;
 const LAYOUT_SHIFT = 0.05;
 const BUSY_SHARE = 0.05;
 const BUSY_BEATS = 2;
-/** Chromium logs each refusal of a call. These two the checks provoke, once each; the page itself causes none. */
+/** Chromium logs each refusal of a call. These the checks provoke, once each; the page itself causes none. */
 const PROVOKED = [
   /^Failed to load resource: .* status of 400 .*\/admin\/api\/setup\)$/,
   /^Failed to load resource: .* status of 401 .*\/admin\/api\/login\)$/,
 ];
+/** By the one that needs a container to act on. */
+const PROVOKED_ACTING = /^Failed to load resource: .* status of 403 .*\/admin\/api\/hosts\/\d+\/commands\)$/;
 const FIRST_HOST_MS = 60_000;
 const SILENCE_MS = 60_000;
-const WIDTHS = /** @type {const} */ ([
-  [1280, 900],
-  [390, 844],
-]);
-const SCHEMES = /** @type {const} */ (["dark", "light"]);
 /** The frame's text at 200 %, as a share of the browser's size: the page's usual one is 87.5 %. */
 const DOUBLE_TEXT = "175%";
 
@@ -71,7 +70,7 @@ async function firstPassword(page) {
   await check("start: a clean console", () => expect(!noticed.errors.length, noticed.errors.join("\n")));
   await page.goto(options.setupLink);
   await page.getByRole("heading", { name: "Set your password" }).waitFor();
-  await axeInAllLooks(page, "setup");
+  await checkLooks(page, "setup", options.out);
   await check("setup: a short password is refused in words", async () => {
     await page.getByLabel("Password", { exact: true }).fill("short");
     await page.getByRole("button", { name: "Set the password" }).click();
@@ -85,11 +84,20 @@ async function firstPassword(page) {
 }
 
 /** @param {import("playwright-core").Page} page */
-async function logOutAndIn(page) {
+async function logInAgain(page) {
+  await page.goto(`${options.url}/#/`);
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+}
+
+/** @param {import("playwright-core").Page} page @param {string} hostHash */
+async function logOutAndIn(page, hostHash) {
   await page.goto(`${options.url}/#/`);
   await page.getByRole("button", { name: "Log out" }).click();
   await page.getByRole("heading", { name: "Log in" }).waitFor();
-  await axeInAllLooks(page, "login");
+  await checkLooks(page, "login", options.out);
+  await checkReader(page, options.url, hostHash, options.out);
   await check("login: a wrong password is refused in words", async () => {
     await page.getByLabel("Password", { exact: true }).fill("not the password");
     await page.getByRole("button", { name: "Log in" }).click();
@@ -110,28 +118,6 @@ async function load(page, place) {
 }
 
 /** @typedef {{ name: string, hash: string, ready: (page: import("playwright-core").Page) => Promise<unknown> }} Place */
-
-/** @param {import("playwright-core").Page} page @param {string} name */
-async function axeInAllLooks(page, name) {
-  for (const [width, height] of WIDTHS) {
-    for (const colorScheme of SCHEMES) {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await check(`${name}: axe finds nothing, ${width} px, ${colorScheme}`, async () => {
-        const found = await violations(page);
-        expect(!found.length, found.join("\n"));
-      });
-      await check(`${name}: nothing sticks out, ${width} px, ${colorScheme}`, async () => {
-        const over = await page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        );
-        expect(over <= 0, `the page is ${over} px wider than the window`);
-      });
-      await page.screenshot({ path: join(options.out, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 /** @param {import("playwright-core").BrowserContext} context @param {Place} place */
 async function checkLoad(context, place) {
@@ -296,19 +282,23 @@ async function main() {
     await page.goto(`${options.url}/${hash}`);
     await checkHost(page, options.expect);
     if (options.docker) await checkContainers(page, options.docker);
-    if (options.docker) await checkActing(page, options.docker);
+    if (options.docker) await checkActing(page, options.docker, options.out, PASSWORD);
     for (const place of places) await checkLoad(context, place);
     for (const place of places) {
       await load(page, place);
-      await axeInAllLooks(page, place.name);
+      await checkLooks(page, place.name, options.out);
     }
     await checkDialogs(page);
     await checkSilence(context);
     await checkBehind(context);
-    await logOutAndIn(page);
-    await check("all along: a clean console, the two refusals aside that were provoked", () => {
+    await addReader(context, options.url);
+    await page.goto("about:blank");
+    await checkSessionEnded(context, options.url);
+    await logInAgain(page);
+    await logOutAndIn(page, hash ?? "#/");
+    await check("all along: a clean console, the refusals aside that were provoked", () => {
       const errors = [...noticed.errors];
-      for (const provoked of PROVOKED) {
+      for (const provoked of options.docker ? [...PROVOKED, PROVOKED_ACTING] : PROVOKED) {
         const at = errors.findIndex((error) => provoked.test(error));
         expect(at >= 0, `no refusal like ${provoked}`);
         errors.splice(at, 1);

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { h } from "preact";
 import { explain, post } from "./api.js";
 import { moment } from "./format.js";
-import { announce } from "./store.js";
+import { announce, mayEnrol } from "./store.js";
 import { Copyable, Dialog, ErrorNote, html, Icon } from "./ui.js";
 
 /** Whether a join command leads to the machine that it is run on. @param {string} command */
@@ -15,6 +15,7 @@ export function onlyHere(command) {
 /** @param {import("preact").RenderableProps<{ onMade?: () => void }>} props */
 export function AddHost(props) {
   const open = useSignal(false);
+  if (!mayEnrol.value) return null;
   return html`<button type="button" class="button" onClick=${() => {
     open.value = true;
   }}>${h(Icon, { name: "plus" })}Add a host</button>

@@ -6,10 +6,11 @@ import { useEffect } from "preact/hooks";
 import { AddHost } from "./add-host.js";
 import { explain, get, post, remove } from "./api.js";
 import { duration, moment } from "./format.js";
+import { useAct } from "./reauthenticate.js";
 import { href } from "./route.js";
-import { announce, hosts, now } from "./store.js";
+import { announce, hosts, mayDestroy, mayEnrol, now } from "./store.js";
 import { DataTable } from "./table.js";
-import { Age, Dialog, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark } from "./ui.js";
+import { Age, Dialog, Empty, ErrorNote, html, nothing, plainLine, Section, StatusMark, takeFocus } from "./ui.js";
 
 /**
  * @typedef {object} Agent
@@ -90,8 +91,10 @@ export function AgentsPage() {
         onClose: () => {
           revoking.value = null;
         },
-        onRevoke: (agent) =>
-          change(() => post(`agents/${encodeURIComponent(agent.id)}/revoke`), "The agent's key is revoked"),
+        onRevoked: () => {
+          announce("The agent's key is revoked");
+          load();
+        },
       })
     }
   </div>`;
@@ -120,7 +123,7 @@ function agentTable(list, revoke) {
         name: "act",
         label: "Action",
         cell: (row) =>
-          row.revoked_ms === null
+          row.revoked_ms === null && mayDestroy.value
             ? html`<button type="button" class="button" onClick=${() => revoke(row)}>Revoke…<span class="hidden"> the key of ${row.host_name}</span></button>`
             : nothing(),
       },
@@ -168,7 +171,7 @@ function tokenTable(list, withdraw) {
         name: "act",
         label: "Action",
         cell: (row) =>
-          tokenStatus(row).tone === "ok"
+          tokenStatus(row).tone === "ok" && mayEnrol.value
             ? html`<button type="button" class="button" onClick=${() => withdraw(row)}>Withdraw</button>`
             : nothing(),
       },
@@ -193,16 +196,20 @@ function whenCell(ms) {
     : h(Age, { ms });
 }
 
-/** @param {{ agent: Agent, onClose: () => void, onRevoke: (agent: Agent) => void }} props */
+/** @param {import("preact").RenderableProps<{ agent: Agent, onClose: () => void, onRevoked: () => void }>} props */
 function RevokeDialog(props) {
   const name = plainLine(props.agent.host_name);
+  const { send, busy, error, again } = useAct(async () => {
+    await post(`agents/${encodeURIComponent(props.agent.id)}/revoke`);
+    props.onRevoked();
+    props.onClose();
+  });
   return h(
     Dialog,
     { title: "Revoke the key?", onClose: props.onClose },
-    html`<p>The agent on <strong>${name}</strong> is cut off at once and can not come back with this key. To join again it needs a new join token.</p>
-      <p><button type="button" class="button danger" onClick=${() => {
-        props.onRevoke(props.agent);
-        props.onClose();
-      }}>Revoke the key of ${name}</button></p>`,
+    again ??
+      html`<p>The agent on <strong>${name}</strong> is cut off at once and can not come back with this key. To join again it needs a new join token.</p>
+      ${error && h(ErrorNote, {}, error)}
+      <p><button type="button" class="button danger" ref=${takeFocus} disabled=${busy} onClick=${send}>Revoke the key of ${name}</button></p>`,
   );
 }

@@ -2,10 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import { h } from "preact";
-import { explain, post } from "./api.js";
+import { post } from "./api.js";
 import { inStateFor, VERBS } from "./commands.js";
 import { plural } from "./format.js";
-import { needsPassword, PasswordAgain } from "./reauthenticate.js";
+import { useAct } from "./reauthenticate.js";
 import { go } from "./route.js";
 import { mayAct } from "./store.js";
 import { Dialog, ErrorNote, html, plainLine } from "./ui.js";
@@ -37,44 +37,27 @@ function BulkDialog(props) {
   const verb = useSignal("restart");
   const size = useSignal(4);
   const stop = useSignal(true);
-  const error = useSignal("");
-  const busy = useSignal(false);
-  const password = useSignal(false);
   const chosen = VERBS.find((one) => one.name === verb.value);
   const rows = props.rows.filter((row) => inStateFor(verb.value, row.body));
   const left = props.rows.length - rows.length;
-  const send = async () => {
-    busy.value = true;
-    try {
-      const bulk = await post("bulks", {
-        verb: verb.value,
-        selection: { host_ids: [props.hostId], container_ids: rows.map((row) => row.key) },
-        batch_size: size.value,
-        stop_on_failure: stop.value,
-      });
-      go(["bulk", bulk.id]);
-    } catch (failure) {
-      password.value = needsPassword(failure);
-      error.value = password.value ? "" : explain(failure);
-    } finally {
-      busy.value = false;
-    }
-  };
+  const { send, busy, error, again } = useAct(async () => {
+    const bulk = await post("bulks", {
+      verb: verb.value,
+      selection: { host_ids: [props.hostId], container_ids: rows.map((row) => row.key) },
+      batch_size: size.value,
+      stop_on_failure: stop.value,
+    });
+    go(["bulk", bulk.id]);
+  });
   const names = rows.map((row) => plainLine(row.body.name)).join(", ");
   return h(
     Dialog,
     { title: `Act on ${plural(props.rows.length, "container")}`, onClose: props.onClose },
-    password.value
-      ? h(PasswordAgain, {
-          onDone: () => {
-            password.value = false;
-            send();
-          },
-        })
-      : html`<form class="form" onSubmit=${(/** @type {Event} */ event) => {
-          event.preventDefault();
-          send();
-        }}>
+    again ??
+      html`<form class="form" onSubmit=${(/** @type {Event} */ event) => {
+        event.preventDefault();
+        send();
+      }}>
         <label>What <select value=${verb.value} onChange=${(/** @type {any} */ event) => {
           verb.value = event.target.value;
         }}>${BULK_VERBS.map((name) => html`<option key=${name} value=${name}>${VERBS.find((one) => one.name === name)?.label}</option>`)}</select></label>
@@ -88,8 +71,8 @@ function BulkDialog(props) {
         <label class="check"><input type="checkbox" checked=${stop.value} onChange=${(/** @type {any} */ event) => {
           stop.value = event.target.checked;
         }} />Stop at the first that is not verified</label>
-        ${error.value && h(ErrorNote, {}, error.value)}
-        <button type="submit" class=${`button ${chosen?.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value || !rows.length}>${chosen?.label} ${plural(rows.length, "container")}, ${size.value} at a time</button>
+        ${error && h(ErrorNote, {}, error)}
+        <button type="submit" class=${`button ${chosen?.weight === "plain" ? "primary" : "danger"}`} disabled=${busy || !rows.length}>${chosen?.label} ${plural(rows.length, "container")}, ${size.value} at a time</button>
       </form>`,
   );
 }

@@ -5,7 +5,7 @@ import { h } from "preact";
 import { explain, post } from "./api.js";
 import { actionWord, closeCommand, commandStatus, followed, foundLine } from "./commands.js";
 import { clock, duration, moment } from "./format.js";
-import { hosts, now } from "./store.js";
+import { hosts, mayAct, now } from "./store.js";
 import { Dialog, ErrorNote, html, Icon, LogLines, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").CommandView} CommandView */
@@ -40,7 +40,7 @@ function CommandBody(props) {
   const found = command.outcome === "unverified" ? foundLine(command) : "";
   const { tone, word } = commandStatus(command);
   return html`<div class="command">
-    <p class="command-state" role="status">${h(StatusMark, { tone, word: found ? `${word}: ${plainLine(found)}` : word })}<span class="muted">${finished ? `after ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
+    <p class="command-state" role="status">${h(StatusMark, { tone, word: found ? `${word}: ${plainLine(found)}` : word })}<span class="muted">${finished ? `took ${duration(ended - command.asked_ms)}` : duration(now.value - command.asked_ms)}</span></p>
     ${command.waiting_for && !finished && html`<p class="muted">Waiting: ${plainLine(command.waiting_for)}. It is given up at ${clock(command.deadline_ms)}.</p>`}
     ${command.late && html`<p><strong>The answer came late</strong>, after this command had been closed.</p>`}
     <ol class="steps">${stepsOf(command).map(
@@ -50,7 +50,7 @@ function CommandBody(props) {
     ${finished && h(Finding, { command })}
     ${props.output && h(LogLines, { lines: props.output.replace(/\n$/, "").split("\n"), label: "What it printed" })}
     <p class="muted command-foot">Asked for by ${plainLine(command.by)} at ${moment(command.asked_ms)} on ${plainLine(hostName(command))}.</p>
-    ${!finished && h(CancelButton, { command, key: command.id })}
+    ${!finished && mayAct.value && h(CancelButton, { command, key: command.id })}
   </div>`;
 }
 

@@ -102,7 +102,7 @@ export function foundLine(command) {
   const { observed, reason, outcome } = command;
   const done = doneWord(command.action);
   if (outcome === "unverified" && observed)
-    return done ? observed.replace(new RegExp(`^${done}(, then|;|,) `), "") : observed;
+    return done ? observed.replace(new RegExp(`^${done}(, then|, but|;|,) `), "") : observed;
   return (outcome === "verified" ? observed : (reason ?? observed))?.split("\n")[0] ?? "";
 }
 

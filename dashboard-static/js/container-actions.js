@@ -2,9 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import { h } from "preact";
-import { explain } from "./api.js";
 import { act, verbsFor } from "./commands.js";
-import { needsPassword, PasswordAgain } from "./reauthenticate.js";
+import { useAct } from "./reauthenticate.js";
 import { href } from "./route.js";
 import { mayAct } from "./store.js";
 import { Dialog, ErrorNote, html, Icon, plainLine, takeFocus } from "./ui.js";
@@ -58,30 +57,13 @@ function ActDialog(props) {
 function Confirm(props) {
   const { verb, body } = props;
   const typed = useSignal("");
-  const error = useSignal("");
-  const busy = useSignal(false);
-  const password = useSignal(false);
   const name = plainLine(body.name);
   const ready = verb.weight !== "destroys" || typed.value === name;
-  const send = async () => {
-    busy.value = true;
-    try {
-      await act(props.hostId, body, props.id, verb.name);
-      props.onClose();
-    } catch (failure) {
-      password.value = needsPassword(failure);
-      error.value = password.value ? "" : explain(failure);
-    } finally {
-      busy.value = false;
-    }
-  };
-  if (password.value)
-    return h(PasswordAgain, {
-      onDone: () => {
-        password.value = false;
-        send();
-      },
-    });
+  const { send, busy, error, again } = useAct(async () => {
+    await act(props.hostId, body, props.id, verb.name);
+    props.onClose();
+  });
+  if (again) return again;
   return html`<form class="form" onSubmit=${(/** @type {Event} */ event) => {
     event.preventDefault();
     if (ready) send();
@@ -96,7 +78,7 @@ function Confirm(props) {
           typed.value = event.target.value;
         }} /></label>`
     }
-    ${error.value && h(ErrorNote, {}, error.value)}
-    <button type="submit" class=${`button ${verb.weight === "plain" ? "primary" : "danger"}`} disabled=${busy.value || !ready} ref=${verb.weight === "destroys" ? null : takeFocus}>${verb.label} ${name}</button>
+    ${error && h(ErrorNote, {}, error)}
+    <button type="submit" class=${`button ${verb.weight === "plain" ? "primary" : "danger"}`} disabled=${busy || !ready} ref=${verb.weight === "destroys" ? null : takeFocus}>${verb.label} ${name}</button>
   </form>`;
 }

@@ -30,6 +30,7 @@ export class LogReader {
   }
 
   open() {
+    this.state.value = "opening";
     const source = new EventSource(logsStreamUrl(this.query));
     this.source = source;
     /** @param {string} name @param {(data: any) => void} handle */
@@ -40,6 +41,7 @@ export class LogReader {
     on("sources", (data) => {
       // A stream that the browser opened anew begins with the same past.
       this.lines = [];
+      this.gone = 0;
       this.places.value = data.sources;
       this.state.value = "past";
       this.changed();

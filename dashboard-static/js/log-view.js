@@ -46,9 +46,11 @@ export function LogView(props) {
   const onScroll = () => {
     const element = box.current;
     if (!element) return;
+    // A window that changes its size moves the end away, too: only who goes up has left it.
+    const up = element.scrollTop < top.value;
     top.value = element.scrollTop;
     const atEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - ROW;
-    if (atEnd === following.value) return;
+    if (atEnd === following.value || (following.value && !up)) return;
     following.value = atEnd;
     read.value = lines.length;
   };

@@ -67,9 +67,15 @@ function Reader(props) {
         (name) =>
           html`<button key=${name} type="button" aria-pressed=${level === name} title=${name ? `${name} and worse; lines without a level stay` : "Every line"} onClick=${() => setParams({ level: name || null })}>${name || "all"}</button>`,
       )}</div>
-      <button type="button" class="button" onClick=${() => download(asText(lines, places), places)}>${h(Icon, { name: "download" })}Download</button>
+      <button type="button" class="button" disabled=${!lines.length} onClick=${() => download(asText(lines, places), places)}>${h(Icon, { name: "download" })}Download</button>
     </div>
-    ${why.value && h(ErrorNote, {}, why.value)}
+    ${
+      why.value &&
+      html`${h(ErrorNote, {}, why.value)}<p><button type="button" class="button" onClick=${() => {
+        why.value = "";
+        reader.open();
+      }}>Try again</button></p>`
+    }
     ${reader.gone > 0 && html`<p class="muted">The oldest ${plural(reader.gone, "line")} of this page are gone.</p>`}
     ${
       lines.length

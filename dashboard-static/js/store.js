@@ -20,8 +20,15 @@ export const session = signal(
   }),
 );
 /** Whether the reader may act on hosts; the controller decides, the page only leaves out what would be refused. */
-export const mayAct = computed(() => session.value.may?.includes("act") ?? false);
-export const mayAudit = computed(() => session.value.may?.includes("audit") ?? false);
+export const mayAct = computed(() => may("act"));
+export const mayAudit = computed(() => may("audit"));
+export const mayEnrol = computed(() => may("enrol"));
+export const mayDestroy = computed(() => may("destroy"));
+
+/** @param {string} what in the words of the API */
+function may(what) {
+  return session.value.may?.includes(what) ?? false;
+}
 /** null until the first answer. */
 export const hosts = signal(/** @type {Host[] | null} */ (null));
 export const host = signal(/** @type {HostView | null} */ (null));

@@ -116,19 +116,23 @@ let lastOpener = null;
 /** A modal dialog, open as long as it is rendered. @param {{ title: string, onClose: () => void, children?: Children, class?: string }} props */
 export function Dialog(props) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const gone = useRef(false);
   useLayoutEffect(() => {
-    const active = document.activeElement;
+    const element = dialog.current;
     // One dialog may open the next: the keyboard goes back to where the first was opened.
-    const opener = active?.closest("dialog") ? lastOpener : active;
+    const opener = document.querySelector("dialog[open]") ? lastOpener : document.activeElement;
     lastOpener = opener;
-    dialog.current?.showModal();
+    element?.showModal();
     // Begins at the title, and not at the cross, unless a part asks for the keyboard.
-    if (!dialog.current?.querySelector("[autofocus]")) dialog.current?.querySelector("h2")?.focus();
+    if (!element?.querySelector("[autofocus]")) element?.querySelector("h2")?.focus();
     return () => {
+      // As long as it is open, nothing outside can take the keyboard.
+      gone.current = true;
+      element?.close();
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus({ preventScroll: true });
     };
   }, []);
-  return html`<dialog ref=${dialog} class=${props.class} aria-label=${props.title} onClose=${props.onClose}
+  return html`<dialog ref=${dialog} class=${props.class} aria-label=${props.title} onClose=${() => gone.current || props.onClose()}
     onClick=${(/** @type {MouseEvent} */ event) => event.target === dialog.current && dialog.current?.close()}>
     <div class="dialog-body">
       <header class="dialog-head">

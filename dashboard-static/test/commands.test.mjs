@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { actionWord, commandStatus, verbsFor } from "../js/commands.js";
+import { actionWord, commandStatus, foundLine, inStateFor, verbsFor } from "../js/commands.js";
 
 /** @param {any} body */
 const names = (body) => verbsFor(body).map((verb) => verb.name);
@@ -41,4 +41,28 @@ test("green is for what was verified, and for nothing else", () => {
 test("an action's word is what people say", () => {
   assert.equal(actionWord("container.restart"), "restart");
   assert.equal(actionWord("emergency_stop"), "emergency stop");
+});
+
+test("a bulk takes what the controller would take", () => {
+  const body = (/** @type {string} */ state) => ({ state, compose_project: null });
+  for (const state of ["running", "restarting", "paused"]) assert.ok(inStateFor("restart", body(state)), state);
+  for (const state of ["created", "exited", "dead", "removing"]) assert.ok(!inStateFor("stop", body(state)), state);
+  assert.ok(inStateFor("start", body("exited")) && !inStateFor("start", body("running")));
+  assert.ok(!inStateFor("recreate", body("running")), "it is of no project");
+  assert.ok(inStateFor("recreate", { state: "exited", compose_project: "web" }));
+});
+
+test("one that dies again is told in a line: what was done, and what was found", () => {
+  const observed = "restarted, then exited 1 after 3 s";
+  const reason = "its last lines:\nno GPU";
+  const command = { state: "finished", action: "container.restart", outcome: "unverified", waiting_for: null };
+  assert.equal(commandStatus(command).word, "restarted, not verified");
+  assert.equal(foundLine({ ...command, observed, reason }), "exited 1 after 3 s");
+  assert.equal(commandStatus({ ...command, action: "runbook.run" }).word, "done, not verified");
+  const refused = { ...command, outcome: "refused", observed: "nothing was done", reason: "[[deny]] number 1\nmore" };
+  assert.equal(foundLine(refused), "[[deny]] number 1");
+  assert.equal(
+    foundLine({ ...command, state: "queued", outcome: null, observed, reason, waiting_for: "the host" }),
+    "the host",
+  );
 });
