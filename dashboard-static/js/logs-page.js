@@ -5,10 +5,10 @@ import { h } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { explain, get } from "./api.js";
 import { plural } from "./format.js";
+import { LogChooser } from "./log-chooser.js";
 import { asText, LogReader, narrowed } from "./log-lines.js";
 import { following, LogView } from "./log-view.js";
 import { href, param, route, setParams } from "./route.js";
-import { hosts } from "./store.js";
 import { Empty, ErrorNote, html, Icon, plainLine, StatusMark } from "./ui.js";
 
 /** @typedef {import("./types.js").LogPlace} LogPlace */
@@ -29,7 +29,7 @@ export function LogsPage() {
   const query = useComputed(wish).value;
   return html`<div class="page logs-page">
     <div class="page-head"><h1>Logs</h1>${query && html`<a class="button" href=${href(["logs"], param("host") ? { host: param("host") } : {})}>Choose others</a>`}</div>
-    ${query ? h(Reader, { query, key: query }) : h(Chooser, {})}
+    ${query ? h(Reader, { query, key: query }) : h(LogChooser, {})}
   </div>`;
 }
 
@@ -109,78 +109,4 @@ function download(text, places) {
   link.download = `${places.length === 1 ? (places[0]?.name ?? "log") : "logs"}.log`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** @param {number} many */
-function readWords(many) {
-  if (!many) return "Tick what to read";
-  return many === 1 ? "Read the log" : `Read ${many} logs, merged`;
-}
-
-/** Which containers: of one host, ticked. */
-function Chooser() {
-  const hostId = param("host") || String(hosts.value?.[0]?.id ?? "");
-  const found = useSignal(/** @type {{ id: string, name: string }[] | null} */ (null));
-  const error = useSignal("");
-  const ticked = useSignal(/** @type {Set<string>} */ (new Set()));
-  useEffect(() => {
-    found.value = null;
-    ticked.value = new Set();
-    if (!hostId) return;
-    get(`hosts/${encodeURIComponent(hostId)}`).then(
-      (detail) => {
-        error.value = "";
-        found.value = detail.documents
-          .filter((/** @type {any} */ one) => one.kind === "container" && one.body)
-          .map((/** @type {any} */ one) => ({ id: one.key, name: one.body.name }))
-          .sort((/** @type {any} */ a, /** @type {any} */ b) => a.name.localeCompare(b.name));
-      },
-      (failure) => {
-        error.value = explain(failure);
-      },
-    );
-  }, [hostId]);
-  if (hosts.value?.length === 0)
-    return h(Empty, { title: "No host has joined yet." }, html`<a href="#/agents">Add one</a> under Agents.`);
-  const wanted = param("q").toLowerCase();
-  const listed = found.value?.filter((one) => ticked.value.has(one.id) || one.name.toLowerCase().includes(wanted));
-  const query = new URLSearchParams([["host", hostId], ...[...ticked.value].map((id) => ["container", id])]);
-  return html`<form class="form log-chooser" onSubmit=${(/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (ticked.value.size) location.hash = href(["logs"], query);
-  }}>
-    <label>Host <select value=${hostId} onChange=${(/** @type {any} */ event) => setParams({ host: event.target.value })}>${(
-      hosts.value ?? []
-    ).map(
-      (entry) => html`<option key=${entry.id} value=${entry.id}>${plainLine(entry.name)}</option>`,
-    )}</select></label>
-    ${error.value && h(ErrorNote, {}, error.value)}
-    ${found.value === null && !error.value && html`<p class="loading" role="status">Loading…</p>`}
-    ${found.value?.length === 0 && h(Empty, { title: "This host has no containers." }, "Choose another host.")}
-    ${
-      listed?.length === 0 &&
-      found.value?.length !== 0 &&
-      h(
-        Empty,
-        { title: "No container matches the filter." },
-        `${plural(found.value?.length ?? 0, "container")} hidden by “${param("q")}”.`,
-      )
-    }
-    <fieldset><legend class="hidden">Containers</legend>${listed?.map(
-      (one) =>
-        html`<label key=${one.id} class="check"><input type="checkbox" checked=${ticked.value.has(one.id)} onChange=${(
-          /** @type {any} */ event,
-        ) => {
-          const next = new Set(ticked.value);
-          if (event.target.checked) next.add(one.id);
-          else next.delete(one.id);
-          ticked.value = next;
-        }} /><span>${plainLine(one.name)}</span></label>`,
-    )}</fieldset>
-    ${
-      found.value !== null &&
-      found.value.length > 0 &&
-      html`<button type="submit" class="button primary" disabled=${!ticked.value.size}>${readWords(ticked.value.size)}</button>`
-    }
-  </form>`;
 }
