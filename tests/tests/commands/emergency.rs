@@ -38,7 +38,7 @@ async fn it_stops_what_matches_and_nothing_else_with_and_without_the_executor() 
 
     docker.run("other", &[], "exec sleep 1000").expect("runs");
     docker.run("user1", &["--restart", "always"], "trap '' TERM; while true; do sleep 1; done").expect("runs");
-    docker.run("user2", &[], "exec sleep 1000").expect("runs");
+    docker.run("user2", &["--stop-signal=KILL"], "exec sleep 1000").expect("runs");
     docker.run("user3", &[], "exec sleep 1000").expect("runs");
     docker.docker(&["pause", &docker.name("user3")]).expect("pauses");
     let running = || {
@@ -72,17 +72,14 @@ async fn it_stops_what_matches_and_nothing_else_with_and_without_the_executor() 
             executor.kill().expect("ends");
         }
     }
-    // Something starts one again, and makes another one that matches, while a third one takes its time to end.
-    docker.docker(&["start", &users[0]]).expect("starts");
-    docker.docker(&["start", &users[1]]).expect("starts");
+    // While one takes its three seconds to end, something starts another one again, and one that matches and did not run.
+    docker.run("user9", &["--stop-signal=KILL"], "exec sleep 1000").expect("runs");
+    docker.docker(&["kill", &docker.name("user9")]).expect("ends");
+    docker.docker(&["start", &users[0], &users[1]]).expect("starts");
     let (code, said) = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let until = Instant::now() + Duration::from_secs(20);
-            while running().contains(&users[1]) && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            docker.docker(&["start", &users[1]]).expect("starts");
-            docker.run("user9", &[], "exec sleep 1000").expect("runs");
+            docker.docker(&["wait", &users[1]]).expect("ends");
+            docker.docker(&["start", &users[1], &docker.name("user9")]).expect("starts");
         });
         stop(&config, &[])
     });

@@ -17,6 +17,8 @@ pub trait Manager {
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     /// Of a unit that is loaded.
     fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Keeps a unit in memory as long as this connection lives.
+    fn ref_unit(&self, name: &str) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;

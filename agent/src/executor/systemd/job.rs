@@ -54,6 +54,10 @@ impl Systemd {
         // Before the job: its end may come at once.
         let removed = self.removals(unit).await?;
         let (manager, name) = (&self.manager, unit.as_str());
+        // Else systemd forgets one that has ended, and with it whether it ran at all.
+        if let Err(error) = manager.ref_unit(name).await {
+            tracing::debug!(%error, %unit, "cannot be kept in memory");
+        }
         let path = match verb {
             Verb::Start => manager.start_unit(name, "replace").await,
             Verb::Stop => manager.stop_unit(name, "replace").await,

@@ -23,8 +23,8 @@ pub struct UnitState {
     pub main: Option<MainEnd>,
     /// Restarts by systemd itself since the last start.
     pub restarts: Option<u32>,
-    /// Whether its conditions (`ConditionPathExists=` …) were met when it was to start last. If not, systemd skips it and
-    /// calls that done.
+    /// Whether its conditions (`ConditionPathExists=` …) were met when it was to start last; absent if it never was. If
+    /// not, systemd skips it and calls that done.
     pub conditions_met: Option<bool>,
     /// Of services, how many programs of its `ExecStart` were begun, and the last one's pid.
     pub begun: usize,
@@ -48,6 +48,8 @@ impl UnitState {
             (Some(2 | 3), Some(signal)) => Some(MainEnd::Killed(signal)),
             _ => None,
         };
+        let conditions = properties.get("ConditionResult").and_then(|value| value.downcast_ref::<bool>().ok());
+        let looked_at = properties.get("ConditionTimestamp").and_then(|value| value.downcast_ref::<u64>().ok());
         Self {
             id: text("Id").unwrap_or_default(),
             load: text("LoadState").unwrap_or_default(),
@@ -58,7 +60,7 @@ impl UnitState {
             result: text("Result"),
             main,
             restarts: properties.get("NRestarts").and_then(|value| value.downcast_ref::<u32>().ok()),
-            conditions_met: properties.get("ConditionResult").and_then(|value| value.downcast_ref::<bool>().ok()),
+            conditions_met: conditions.filter(|_| looked_at.is_some_and(|at| at > 0)),
             begun: properties.get("ExecStart").map(begun).unwrap_or_default(),
         }
     }
@@ -179,10 +181,18 @@ mod tests {
 
     #[test]
     fn one_whose_condition_is_not_met_is_skipped() {
-        for (active, met, skipped) in [("inactive", true, false), ("inactive", false, true), ("active", false, false)] {
-            let state = state(vec![("ActiveState", active.into()), ("ConditionResult", met.into())]);
-            assert_eq!(state.is_skipped(), skipped, "{active}, {met}");
+        for (active, met, looked_at, skipped) in [
+            ("inactive", true, 7_u64, false),
+            ("inactive", false, 7, true),
+            ("active", false, 7, false),
+            ("inactive", false, 0, false),
+        ] {
+            let state = state(vec![
+                ("ActiveState", active.into()),
+                ("ConditionResult", met.into()),
+                ("ConditionTimestamp", looked_at.into()),
+            ]);
+            assert_eq!(state.is_skipped(), skipped, "{active}, {met}, {looked_at}");
         }
-        assert!(!state(vec![("ActiveState", "inactive".into())]).is_skipped());
     }
 }

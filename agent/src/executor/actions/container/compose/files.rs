@@ -1,6 +1,7 @@
 //! Whose a project's files are.
 
 use crate::executor::trusted_file::{Distrust, guarded};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,12 @@ pub fn trusted(folder: &Path, files: &[PathBuf], environment: &[PathBuf]) -> Res
     let folder = real(folder)?;
     let owner = metadata(&folder)?.uid();
     guarded(&folder, owner)?;
+    // Compose reads it unasked. A link may lead out of the folder, and is judged by where it leads.
+    match real(&folder.join(".env")) {
+        Ok(variables) => guarded(&variables, owner)?,
+        Err(Distrust::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
     let each = |paths: &[PathBuf]| paths.iter().map(|path| within(&folder, path, owner)).collect::<Result<Vec<_>, _>>();
     Ok(Files { files: each(files)?, environment: each(environment)?, folder })
 }
@@ -128,6 +135,12 @@ mod tests {
             );
             project.mode(path, if path.is_empty() || path == "more" { 0o755 } else { 0o644 });
         }
+        project.mode(".env", 0o606);
+        trusted(&project.0, &["docker-compose.yml".into()], &[]).expect_err("compose reads it unasked");
+        fs::remove_file(project.0.join(".env")).expect("removed");
+        trusted(&project.0, &["docker-compose.yml".into()], &[]).expect("there need not be one");
+        fs::write(project.0.join(".env"), "").expect("writes");
+        project.mode(".env", 0o644);
         if !geteuid().is_root() {
             return println!("SKIPPED: a file of another account: giving one away needs root");
         }
