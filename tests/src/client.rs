@@ -83,7 +83,7 @@ impl Client {
             bail!("{path} answered {status}: {}", response.text().await?);
         }
         let bytes = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec())).boxed();
-        Ok(Stream { bytes, buffer: Vec::new(), ready: VecDeque::new() })
+        Ok(Stream { bytes, buffer: Vec::new(), searched: 0, ready: VecDeque::new() })
     }
 
     /// Asks `path` until `accept` gives something.
@@ -114,6 +114,8 @@ impl Client {
 pub struct Stream {
     bytes: futures_util::stream::BoxStream<'static, reqwest::Result<Vec<u8>>>,
     buffer: Vec<u8>,
+    /// So far no event ends in the buffer.
+    searched: usize,
     ready: VecDeque<(String, Value)>,
 }
 
@@ -135,12 +137,14 @@ impl Stream {
             }
             let Some(chunk) = self.bytes.next().await else { bail!("the event stream ended") };
             self.buffer.extend_from_slice(&chunk?);
-            while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            while let Some(end) = self.buffer[self.searched..].windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..self.searched + end + 2).collect();
+                self.searched = 0;
                 if let Some(event) = parse(&String::from_utf8_lossy(&block)) {
                     self.ready.push_back(event);
                 }
             }
+            self.searched = self.buffer.len().saturating_sub(1);
         }
     }
 

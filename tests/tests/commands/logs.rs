@@ -3,19 +3,21 @@
 use fleetlight_tests::client::{Client, Stream};
 use fleetlight_tests::docker::Docker;
 use fleetlight_tests::measure::pss_bytes;
-use fleetlight_tests::system::{Agent, AgentOptions, Options, Process, System, binary};
+use fleetlight_tests::system::{Agent, AgentOptions, Options, PASSWORD, Process, System, binary};
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::Response;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -131,6 +133,7 @@ async fn what_containers_say_reaches_readers() {
     a_terminal_a_restart_and_a_removal_are_followed(&docker, &world).await;
     a_stalled_reader_costs_bounded_memory_and_hides_nobody_elses_lines(&docker, &world).await;
     a_socket_is_for_our_own_page_and_for_scripts(&docker, &world).await;
+    readers_end_with_their_session(&docker, &world).await;
     let name = docker.name("hostile");
     drop(world.agent);
     let offline = |hosts: &Value| (hosts[0]["state"] == "offline").then_some(());
@@ -220,13 +223,7 @@ async fn a_stalled_reader_costs_bounded_memory_and_hides_nobody_elses_lines(dock
 
 async fn a_socket_is_for_our_own_page_and_for_scripts(docker: &Docker, world: &World) {
     let (name, origin) = (docker.name("hostile"), world.system.origin());
-    let open = async |service: &str, origin: &str| {
-        let url = format!("ws://{}/admin/api/logs/{service}?lines=1", world.system.web);
-        let mut request = url.into_client_request().expect("an address");
-        request.headers_mut().insert("cookie", world.client.cookie().expect("logged in").parse().expect("a header"));
-        request.headers_mut().insert("origin", origin.parse().expect("a header"));
-        connect_async(request).await
-    };
+    let open = async |service: &str, origin: &str| socket(world, &world.client, service, origin).await;
     let (mut socket, _) = open(&name, &origin).await.expect("a socket");
     let mut names = Vec::new();
     while names.len() < 3 {
@@ -245,6 +242,45 @@ async fn a_socket_is_for_our_own_page_and_for_scripts(docker: &Docker, world: &W
     assert_eq!(status(open(&name, "https://evil.example").await), 403);
     assert_eq!(status(open(&name, &format!("{origin}0")).await), 403, "another port is another site");
     assert_eq!(status(open("nobody", &origin).await), 404);
+}
+
+type Opened = Result<(WebSocketStream<MaybeTlsStream<TcpStream>>, Response<Option<Vec<u8>>>), Error>;
+
+async fn socket(world: &World, client: &Client, service: &str, origin: &str) -> Opened {
+    let url = format!("ws://{}/admin/api/logs/{service}?lines=1", world.system.web);
+    let mut request = url.into_client_request().expect("an address");
+    request.headers_mut().insert("cookie", client.cookie().expect("logged in").parse().expect("a header"));
+    request.headers_mut().insert("origin", origin.parse().expect("a header"));
+    connect_async(request).await
+}
+
+/// Whoever logs out, or is logged out, reads no further; others do.
+async fn readers_end_with_their_session(docker: &Docker, world: &World) {
+    let (name, origin) = (docker.name("hostile"), world.system.origin());
+    let second = Client::new(&origin).expect("a browser");
+    second.post("login", &json!({ "name": "admin", "password": PASSWORD })).await.expect("logs in");
+    let (mut kept, query) =
+        (world.read(&format!("container={name}&lines=1")).await, format!("logs/stream?container={name}"));
+    let mut stream = second.events(&query).await.expect("a stream");
+    stream.wait(20 * SECOND, |name, _| (name == "live").then_some(())).await.expect("it is live");
+    let (mut socket, _) = socket(world, &second, &name, &origin).await.expect("a socket");
+    second.post("logout", &json!({})).await.expect("logs out");
+    let ended = stream.wait(20 * SECOND, |_, _| None::<()>).await.expect_err("it ends");
+    assert!(ended.to_string().contains("stream ended"), "{ended:#}");
+    let reason = timeout(20 * SECOND, async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(frame))) => {
+                    break frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                }
+                Some(Ok(_)) => {}
+                other => break format!("{other:?}"),
+            }
+        }
+    });
+    let reason = reason.await.expect("it ends");
+    assert!(reason.contains("the session has ended"), "{reason}");
+    kept.until("the other session's reader goes on", |reader| reader.live == 1 && reader.lines.len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +320,45 @@ async fn declared_files_are_followed_over_rotation_and_what_is_not_declared_is_n
         let refused = world.client.events(&format!("logs/stream?{query}")).await.expect_err(query);
         assert!(refused.to_string().contains(status), "{query}: {refused}");
     }
+    files_of_several_hosts_are_merged_live(&world, &folder).await;
+    what_the_policy_denies_is_not_read(&world).await;
     fs::remove_dir_all(&folder).expect("ours");
+}
+
+async fn files_of_several_hosts_are_merged_live(world: &World, folder: &Path) {
+    let log = folder.join("there.log");
+    append(&log, "past of there\n");
+    let config = format!("log_files = {{ app = {log:?} }}\ninterval_ms = 1000");
+    let options = AgentOptions { config, docker: Some("/nowhere".into()), ..AgentOptions::default() };
+    let there = world.system.agent("there", &options).expect("a second agent");
+    let both = |hosts: &Value| hosts.as_array()?.iter().filter(|host| host["state"] == "online").nth(1).map(|_| ());
+    world.client.wait("hosts", 20 * SECOND, both).await.expect("two hosts");
+    let refused = world.client.events("logs/stream?file=app").await.expect_err("which one?");
+    assert!(refused.to_string().contains("409"), "{refused}");
+    let mut reader = world.read("file=here/app&file=there/app&lines=1").await;
+    reader.until("both pasts", |reader| reader.lines.len() == 2 && reader.live == 1).await;
+    append(&folder.join("app.log"), "now here\n");
+    append(&log, "now there\n");
+    let told = |reader: &Reader, source: u64, text: &str| {
+        reader.lines.iter().filter(|line| line["source"] == source && line["text"] == text).count() == 1
+    };
+    reader.until("both", |reader| told(reader, 0, "now here") && told(reader, 1, "now there")).await;
+    drop(there);
+    reader.until("why one tells no more", |reader| !reader.problems.is_empty()).await;
+    append(&folder.join("app.log"), "still here\n");
+    reader.until("the other one goes on", |reader| told(reader, 0, "still here")).await;
+    assert_eq!((reader.live, reader.lines.len(), reader.ended), (1, 5, false), "each line once: {:?}", reader.texts());
+}
+
+/// By its name on the host, for the next reader.
+async fn what_the_policy_denies_is_not_read(world: &World) {
+    let policy = world.system.dir().join("executor/policy.toml");
+    fs::write(&policy, "[[deny]]\nactions = [\"logs.read\"]\nnames = [\"ap?\"]\n").expect("written");
+    let mut reader = world.read("host=here&file=app&file=later&lines=1&follow=false").await;
+    reader.until("the end", |reader| reader.ended).await;
+    assert_eq!(reader.texts(), ["at last"], "the other one is read");
+    let rule = format!("[[deny]] number 1 of {} denies logs.read on app", policy.display());
+    assert_eq!(reader.problems, [rule]);
 }
 
 fn append(path: &Path, text: &str) {

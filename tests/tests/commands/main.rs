@@ -6,6 +6,7 @@ mod closed;
 mod containers;
 mod dispatch;
 mod emergency;
+mod journals;
 mod life;
 mod logs;
 mod on_systemd;

@@ -1,6 +1,6 @@
-//! Units and runbooks on a host with a real systemd: one host, one case after the other.
+//! Units, runbooks and journals on a host with a real systemd: one host, one case after the other.
 
-use crate::{runbooks, units};
+use crate::{journals, runbooks, units};
 use fleetlight_agent::executor::Client;
 use fleetlight_agent::tick::wall_ms;
 use fleetlight_protocol::command::{Action, Command, CommandReport, CommandResult};
@@ -21,6 +21,10 @@ names = ["*"]
 [[deny]]
 actions = ["runbook.run"]
 names = ["forbidden"]
+
+[[deny]]
+actions = ["logs.read"]
+names = ["good.service"]
 "#;
 
 /// No case takes longer.
@@ -50,8 +54,10 @@ async fn units_and_runbooks_on_a_real_systemd() {
     };
     units::declare(&host);
     runbooks::declare(&host);
+    journals::declare(&host);
     let client = host.start_executor(POLICY).expect("the executor starts");
     let host = Host { host, client };
+    journals::all(&host).await;
     units::all(&host).await;
     runbooks::all(&host).await;
     a_configuration_that_others_can_write_is_refused(&host).await;

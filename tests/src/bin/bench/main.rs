@@ -9,6 +9,7 @@ mod executor;
 mod latency;
 mod load;
 mod peer;
+mod tail;
 
 use anyhow::{Context, Result};
 use cost::Accounts;
@@ -57,6 +58,7 @@ async fn main() -> Result<()> {
     let mut bench = Bench { docker, accounts, system, client, relay, exporter };
     let mut figures = Figures::default();
     sizes(&mut figures)?;
+    tail::measure(&bench.docker, &mut bench.system, &bench.client, &mut figures).await?;
     bench.small_host(&mut figures).await?;
     bench.large_host(&mut figures).await?;
     figures.write()
