@@ -15,7 +15,7 @@ export function SetupPage(props) {
   return h(
     Gate,
     { title: "Set your password" },
-    html`<p class="muted">This link works once.</p>`,
+    html`<p class="muted">This link works once. You log in with the password and your name; the first account’s name is admin.</p>`,
     h(PasswordForm, {
       fields: [{ name: "password", label: "Password", autocomplete: "new-password", hint: NEW_PASSWORD_HINT }],
       button: "Set the password",

@@ -94,7 +94,7 @@ pub struct ItemView {
     host: String,
     subject: String,
     detail: Value,
-    /// `waiting`, `queued`, `sent`, `finished`, or `not_begun`.
+    /// `waiting`, `queued`, `sent`, `running`, `finished`, or `not_begun`.
     state: String,
     command_id: Option<Uuid>,
     outcome: Option<String>,

@@ -90,10 +90,19 @@ impl Dispatch {
         self.0.store.bulks(before, limit).await
     }
 
+    /// As the database has it; of what its hosts have begun it says so.
+    ///
     /// # Errors
     /// The database does not answer.
     pub async fn bulk(&self, id: Uuid) -> Result<Option<(BulkRecord, Vec<BulkItem>)>, StoreError> {
-        self.0.store.bulk(id).await
+        let mut found = self.0.store.bulk(id).await?;
+        for item in found.iter_mut().flat_map(|(_, items)| items) {
+            let begun = |id| self.0.progress.has_begun(id);
+            if item.state.as_deref() == Some("sent") && item.command_id.is_some_and(begun) {
+                item.state = Some("running".into());
+            }
+        }
+        Ok(found)
     }
 
     /// No further batch begins; whether the bulk was running.

@@ -144,6 +144,12 @@ impl Progress {
         self.lock().get(&id).map(Track::view)
     }
 
+    /// Whether its host has begun it.
+    #[must_use]
+    pub fn has_begun(&self, id: Uuid) -> bool {
+        self.lock().get(&id).is_some_and(|track| track.told.began_ms.is_some())
+    }
+
     /// Watches a command that is followed; output after the message `resume_from` comes as far as it is kept.
     #[must_use]
     pub fn watch(self: &Arc<Self>, id: Uuid, resume_from: Option<u64>) -> Option<Watch> {

@@ -320,6 +320,8 @@ async fn a_bulk_restarts_twenty_in_batches_and_stops_at_the_one_that_dies() {
     let ended = |bulk: &Value| (bulk["state"] != "running").then(|| bulk.clone());
     let of = |bulk: &Value| format!("bulks/{}", bulk["id"].as_str().expect("an id"));
     let made = world.client.post("bulks", &order(true)).await.expect("asked");
+    let begun = |bulk: &Value| bulk["items"].as_array()?.iter().any(|item| item["state"] == "running").then_some(());
+    world.client.wait(&of(&made), SOON, begun).await.expect("what runs is said to run");
     let first = world.client.wait(&of(&made), 3 * SOON, ended).await.expect("ends");
     let states: Vec<&str> =
         first["items"].as_array().expect("items").iter().map(|item| item["state"].as_str().expect("text")).collect();
