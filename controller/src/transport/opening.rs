@@ -164,7 +164,7 @@ mod tests {
         let refusal = negotiate(&[9, 7]).expect_err("nothing in common");
         assert_eq!(
             refusal.message,
-            "the agent speaks session version 9, 7, the controller 3, 2, 1: update the controller"
+            "the agent speaks session version 9, 7, the controller 4, 3, 2, 1: update the controller"
         );
         assert!(negotiate(&[]).expect_err("none").message.contains("update the agent"));
     }
