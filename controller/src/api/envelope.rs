@@ -38,7 +38,7 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     let mut response = answer.unwrap_or_else(late);
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status));
+        let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| of_framework(&response, &call));
         if let Some(cause) = &error.cause {
             tracing::error!(request_id = %id, %call, status = status.as_u16(), cause, "API call failed");
         }
@@ -50,6 +50,15 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What the web framework refused, in words.
+fn of_framework(response: &Response, call: &str) -> ApiError {
+    let error = ApiError::of_status(response.status());
+    match response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()) {
+        Some(allow) => ApiError { detail: format!("there is no call {call}; it takes: {allow}"), ..error },
+        None => error,
+    }
 }
 
 /// The problem of a request that never reached a call.

@@ -3,8 +3,8 @@
 use super::ApiError;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
@@ -14,16 +14,24 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => ApiError::bad_request("the body did not arrive whole"),
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = bytes(request).await?;
         let parsed = serde_json::from_slice(&bytes);
         parsed
             .map(Self)
             .map_err(|error| ApiError::bad_request(format!("the body is not what this call takes: {error}")))
     }
+}
+
+/// A body, within its bound.
+///
+/// # Errors
+/// 413: it is larger; 400: it broke off.
+pub(super) async fn bytes(request: Request) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => ApiError::bad_request("the body did not arrive whole"),
+    })
 }
 
 /// Text that must not get into a log.
@@ -49,6 +57,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let parsed = parsed.map_err(|error| ApiError::bad_request(format!("the query is wrong: {}", words(&error))))?;
         Ok(Self(parsed.0))
     }
+}
+
+/// Refuses keys that a call does not know, so that a slip is not taken for a wish.
+///
+/// # Errors
+/// 400 names the key, and those that there are.
+pub(super) fn known_keys(uri: &Uri, known: &[String]) -> Result<(), ApiError> {
+    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let pairs = pairs.map_err(|error| ApiError::bad_request(format!("the query is wrong: {}", words(&error))))?;
+    let Some((key, _)) = pairs.0.into_iter().find(|(key, _)| !known.contains(key)) else { return Ok(()) };
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(ApiError::bad_request(format!("the query is wrong: {key} is no key of this call; there are: {known}")))
 }
 
 /// The innermost cause: the framework's own words say nothing.

@@ -30,7 +30,7 @@ use crate::store::commands::{CommandFilter, CommandRecord, NewCommand, State};
 use crate::store::{Store, StoreError};
 use crate::transport::{Registry, WallClock};
 use fleetlight_protocol::command::Action;
-use fleetlight_protocol::limits::{PARAMETER_CHARS, PARAMETERS, STABLE_SECONDS};
+use fleetlight_protocol::form;
 use open::{Full, OpenCommands};
 use progress::{Progress, Watch};
 use rates::Rates;
@@ -231,24 +231,7 @@ impl Drop for Unsure<'_> {
 
 /// What must hold before anything is written; whether the host does it is the host's to say.
 fn check(action: &Action) -> Result<(), Refused> {
-    let wrong = |words: String| Err(Refused::Wrong(words));
-    match action {
-        Action::Container { stable_seconds, .. } | Action::Unit { stable_seconds, .. }
-            if *stable_seconds > STABLE_SECONDS =>
-        {
-            wrong(format!("stable_seconds = {stable_seconds} is out of range; allowed: 0 to {STABLE_SECONDS}"))
-        }
-        Action::Runbook { parameters, .. } if parameters.len() > PARAMETERS => {
-            wrong(format!("{} parameters; allowed: {PARAMETERS}", parameters.len()))
-        }
-        Action::Runbook { parameters, .. } => {
-            match parameters.iter().find(|(_, value)| value.chars().nth(PARAMETER_CHARS).is_some()) {
-                Some((name, _)) => wrong(format!("parameter {name:?} has more than {PARAMETER_CHARS} characters")),
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
-    }
+    form::check(action).map_err(Refused::Wrong)
 }
 
 /// The one that was asked for, within its bounds.

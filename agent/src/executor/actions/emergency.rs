@@ -5,7 +5,7 @@
 
 use super::{Finding, Refused, Task};
 use crate::docker::{Docker, DockerError, Listed};
-use crate::executor::policy::{Stop, Policy};
+use crate::executor::policy::{Policy, Stop};
 use crate::executor::server::Executor;
 use crate::limits::{EMERGENCY_AT_ONCE, EMERGENCY_GRACE, EMERGENCY_LISTS, EMERGENCY_NAMES};
 use fleetlight_protocol::command::Outcome;
