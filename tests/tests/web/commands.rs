@@ -273,11 +273,7 @@ async fn the_audit_log_as_csv_holds_no_formulas() {
         "{}",
         lines[0]
     );
-    assert!(
-        said.contains(",\"exited 1\",") && said.contains("\"\"name\"\": \"\"bo\"\"")
-            || said.contains("\"\"name\"\":\"\"bo\"\""),
-        "{said}"
-    );
+    assert!(said.contains(",\"exited 1\",") && said.contains("{\"\"name\"\":\"\"bo\"\""), "{said}");
     let few = site.call("GET", "audit.csv?action=login&limit=700").header("Cookie", &cookie).send().await.unwrap();
     assert_eq!(few.text().await.unwrap().split_terminator("\r\n").count(), 701);
     site.stop().await;
