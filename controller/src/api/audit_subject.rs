@@ -17,7 +17,7 @@ pub(super) async fn of(api: &Api, path: &str, request: Request) -> (Request, Res
         "/join-tokens" => "host_name",
         _ => {
             let named = of_path(api, path, request.uri().path()).await;
-            return (request, named.map(|name| name.map(clipped)));
+            return (request, named.map(|name| name.as_deref().map(clipped)));
         }
     };
     let (parts, body) = request.into_parts();
@@ -27,7 +27,7 @@ pub(super) async fn of(api: &Api, path: &str, request: Request) -> (Request, Res
             let name =
                 body.as_ref().and_then(|body| body[field].as_str()).map(str::trim).filter(|name| !name.is_empty());
             let name = name.or((field == "host_name").then_some(ANY_HOST));
-            (Body::from(bytes), Ok(name.map(|name| clipped(name.to_owned()))))
+            (Body::from(bytes), Ok(name.map(clipped)))
         }
         Err(error) => (Body::empty(), Err(error)),
     };
@@ -53,6 +53,6 @@ async fn of_path(api: &Api, path: &str, given: &str) -> Result<Option<String>, A
     })
 }
 
-fn clipped(name: String) -> String {
+fn clipped(name: &str) -> String {
     name.chars().take(AUDIT_SUBJECT_CHARS).collect()
 }
