@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 . scripts/backup-lib.sh
 
 main() {
-  [ $# -eq 1 ] || die "name the folder to make, and nothing else: scripts/backup.sh FOLDER"
+  [ $# -eq 1 ] || die "name the folder to make, and nothing else: make backup TO=FOLDER, or scripts/backup.sh FOLDER"
   # Relative to where it was called from.
   target=$(cd "$OLDPWD" && realpath -m -- "$1")
   [ ! -e "$target" ] || die "$target is there already; name a folder that is not"

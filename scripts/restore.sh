@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 readonly UNCHANGED="; nothing was changed"
 
 main() {
-  [ $# -eq 1 ] || die "name the backup's folder, and nothing else: scripts/restore.sh FOLDER"
+  [ $# -eq 1 ] || die "name the backup's folder, and nothing else: make restore FROM=FOLDER, or scripts/restore.sh FOLDER"
   backup=$(cd "$OLDPWD" && realpath -m -- "$1")
   check_backup
   check_state
@@ -55,6 +55,7 @@ hold_state() {
   if [ ! -e "$lock" ]; then
     made=$lock
     while [ ! -e "$(dirname "$made")" ]; do made=$(dirname "$made"); done
+    [ -e "$state_dir" ] || install -d -m 700 "$state_dir"
     mkdir -p "$state_dir/postgres"
   fi
   exec 8>>"$lock"

@@ -152,6 +152,7 @@ const make = (...words) => spawnSync("make", ["-C", CLONE, ...words], { env: env
 test("make backup copies what there is while it runs; make restore touches nothing then", () => {
   const saved = make("backup", `TO=${state}/saved`);
   assert.equal(saved.status, 0, saved.stderr);
+  assert.match(make("restore").stderr, /make restore FROM=/);
   assert.match(make("restore", `FROM=${state}/saved`).stderr, /a controller \(process \d+\) uses .*: stop it first/);
 });
 

@@ -528,8 +528,7 @@ pub const COMMAND_LINE_BYTES: usize = 8 * 1024;
 pub const OBSERVED_CHARS: usize = 10_000;
 pub const REASON_CHARS: usize = 2_048;
 
-/// Bytes of a command's names: Docker's and systemd's longest are below. Longer ones are refused.
-pub const NAME_BYTES: usize = 255;
+pub use fleetlight_protocol::limits::NAME_BYTES;
 
 /// What the journal of commands keeps at most, in number and in bytes of its entries: a month of a busy host. Full: the
 /// oldest that are settled and past their deadline give way; if there is none, new commands are not taken.

@@ -47,7 +47,12 @@ pub enum Action {
         stable_seconds: u32,
     },
     /// A runbook that the host declares.
-    Runbook { name: String, parameters: BTreeMap<String, String> },
+    Runbook {
+        name: String,
+        /// Those without a value have their defaults.
+        #[serde(default)]
+        parameters: BTreeMap<String, String>,
+    },
     /// Stops at once what matches a pattern that the host's policy declares under this name.
     EmergencyStop { pattern: String },
 }

@@ -21,6 +21,7 @@ pub mod delta;
 pub mod document;
 pub mod errand;
 pub mod event;
+pub mod form;
 pub mod frame;
 pub mod intervals;
 pub mod join_token;

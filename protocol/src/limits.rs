@@ -58,6 +58,9 @@ pub const OUTPUT_CHUNK_BYTES: usize = 16 * 1024;
 /// The longest time for which an effect can be asked to hold; beyond it the command is refused.
 pub const STABLE_SECONDS: u32 = 300;
 
+/// Bytes of a command's names: Docker's and systemd's longest are below. Longer ones are refused.
+pub const NAME_BYTES: usize = 255;
+
 /// Parameters of one runbook, and characters of one value; more is refused.
 pub const PARAMETERS: usize = 32;
 pub const PARAMETER_CHARS: usize = 4_096;

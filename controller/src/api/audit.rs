@@ -236,8 +236,8 @@ pub async fn list(
     Ok(Json(api.store().audit(&question.filter(), limit).await?))
 }
 
-const COLUMNS: &str = "id,at,user,role,authenticated,address,action,host,subject,outcome,reason,closed_at,late,\
-                       duration_ms,detail,request_id,command_id,bulk_id\r\n";
+const COLUMNS: &str = "id,at,user,role,authenticated,address,action,host,subject,outcome,reason,observed,closed_at,late,\
+                       duration_ms,detail,result,request_id,command_id,bulk_id\r\n";
 
 /// All that match, page by page as they are read.
 pub async fn csv(State(api): State<Api>, Query(question): Query<Question>) -> Result<Response, ApiError> {
@@ -273,7 +273,7 @@ async fn page(api: &Api, filter: &AuditFilter, left: usize) -> Result<Vec<AuditR
 }
 
 fn line(record: &AuditRecord) -> String {
-    let reason = record.result.as_ref().and_then(|result| result["reason"].as_str()).unwrap_or_default();
+    let said = |key: &str| record.result.as_ref().and_then(|result| result[key].as_str()).unwrap_or_default();
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     csv::line(&[
         &record.id.to_string(),
@@ -286,11 +286,13 @@ fn line(record: &AuditRecord) -> String {
         record.host.as_deref().unwrap_or_default(),
         &record.subject,
         &record.outcome,
-        reason,
+        said("reason"),
+        said("observed"),
         &record.closed_ms.map(csv::time).unwrap_or_default(),
         if record.late { "late" } else { "" },
         &record.closed_ms.map(|closed_ms| (closed_ms - record.at_ms).to_string()).unwrap_or_default(),
         &record.detail.to_string(),
+        &record.result.as_ref().map(ToString::to_string).unwrap_or_default(),
         &record.request_id,
         &id(record.command_id),
         &id(record.bulk_id),

@@ -6,7 +6,7 @@ use super::caller::Caller;
 use super::extract::{Body, Query};
 use super::{Api, ApiError, containers, extract, glob};
 use crate::dispatch::bulk::{BulkWish, Selected};
-use crate::limits::{BULKS_PER_PAGE, STABLE_SECONDS_DEFAULT, SUBJECT_BYTES};
+use crate::limits::{BATCH_SIZE_DEFAULT, BULKS_PER_PAGE, STABLE_SECONDS_DEFAULT, SUBJECT_BYTES};
 use crate::live::HostContainer;
 use crate::store::audit::Act;
 use crate::store::bulks::{BulkItem, BulkRecord};
@@ -27,6 +27,8 @@ pub struct Order {
     #[schemars(with = "String")]
     verb: ContainerVerb,
     selection: Selection,
+    /// Containers at once.
+    #[serde(default = "batch_size_default")]
     batch_size: usize,
     /// Ids that come first.
     #[serde(default)]
@@ -34,6 +36,10 @@ pub struct Order {
     #[serde(default = "yes")]
     stop_on_failure: bool,
     stable_seconds: Option<u32>,
+}
+
+fn batch_size_default() -> usize {
+    BATCH_SIZE_DEFAULT
 }
 
 fn yes() -> bool {

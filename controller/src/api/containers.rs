@@ -18,6 +18,9 @@ use serde::Deserialize;
 /// Digits of an id that name a container; Docker's own tools show as many.
 const SHORT_ID: usize = 12;
 
+/// Containers of one name that a refusal lists.
+const NAMED_AT_MOST: usize = 5;
+
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
@@ -53,10 +56,25 @@ pub(super) fn verb_of(name: &str) -> Result<ContainerVerb, ApiError> {
     })
 }
 
+/// A name is not enough to act on: the next container may have it by then.
+fn no_such_id(api: &Api, name: &str) -> ApiError {
+    let mut called = api.live().containers(|_, container| container.name == name);
+    called.truncate(NAMED_AT_MOST);
+    let ids =
+        called.iter().map(|it| format!("{} on {}", it.document.id.get(..SHORT_ID).unwrap_or_default(), it.host_name));
+    let ids = match ids.collect::<Vec<_>>() {
+        ids if ids.is_empty() => "as `docker ps` and the documents of GET hosts/{id} have it".to_owned(),
+        ids => format!("of this name: {}", ids.join(", ")),
+    };
+    ApiError::not_found(format!(
+        "there is no container with the id {name:?}: give an id, or {SHORT_ID} digits of it; {ids}"
+    ))
+}
+
 fn find(api: &Api, id: &str) -> Result<HostContainer, ApiError> {
-    let no_such = || ApiError::not_found(format!("there is no container {id:?}"));
+    let no_such = || ApiError::not_found(format!("there is no container with the id {id:?}"));
     if id.len() < SHORT_ID || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(no_such());
+        return Err(no_such_id(api, id));
     }
     let mut found = api.live().containers(|_, container| container.id.starts_with(id));
     match found.len() {

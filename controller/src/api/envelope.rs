@@ -2,11 +2,12 @@
 //! needs. What anybody may call has room of its own, so that logins by the thousand shut nobody out who is in.
 
 use super::guard::Asked;
+use super::routes::{PREFIX, routes};
 use super::{Api, ApiError};
 use crate::limits::{API_DEADLINE, API_QUEUE_WAIT};
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -31,6 +32,7 @@ pub(super) struct Problem<'a> {
 /// Runs the call within its deadline and turns any refusal into a problem with the request's id.
 pub async fn wrap(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<Asked>().map(|asked| asked.request_id.clone()).unwrap_or_default();
+    let path = request.extensions().get::<MatchedPath>().cloned();
     let call = format!("{} {}", request.method(), request.uri().path());
     // A stream answers at once and goes on.
     let answer = timeout(API_QUEUE_WAIT + API_DEADLINE, next.run(request)).await;
@@ -38,7 +40,7 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     let mut response = answer.unwrap_or_else(late);
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status));
+        let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| of_framework(status, path, &call));
         if let Some(cause) = &error.cause {
             tracing::error!(request_id = %id, %call, status = status.as_u16(), cause, "API call failed");
         }
@@ -50,6 +52,16 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What the web framework refused, in words.
+fn of_framework(status: StatusCode, path: Option<MatchedPath>, call: &str) -> ApiError {
+    let error = ApiError::of_status(status);
+    let Some(path) = path.filter(|_| status == StatusCode::METHOD_NOT_ALLOWED) else { return error };
+    let path = path.as_str().strip_prefix(PREFIX).unwrap_or_default();
+    let allowed: Vec<_> = routes().into_iter().filter(|route| route.path == path).map(|route| route.method).collect();
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    ApiError { detail: format!("there is no call {call}; this path takes: {allowed}"), ..error }
 }
 
 /// The problem of a request that never reached a call.

@@ -86,6 +86,7 @@ impl ApiError {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 "the controller failed at this; its log has the reason under this request id"
             }
+            StatusCode::BAD_REQUEST => "the path or a header is not what this call takes; see docs/api.md",
             _ => "the request was refused",
         };
         Self::new(status, detail)

@@ -3,8 +3,8 @@
 use super::ApiError;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
@@ -15,7 +15,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let parsed = serde_json::from_slice(&bytes_of(request).await?);
+        let parsed = serde_json::from_slice(&bytes(request).await?);
         parsed
             .map(Self)
             .map_err(|error| ApiError::bad_request(format!("the body is not what this call takes: {error}")))
@@ -25,14 +25,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// The same request once its body is here.
 ///
 /// # Errors
-/// 413 or 400.
+/// As [`bytes`].
 pub(super) async fn whole(request: Request) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = bytes_of(Request::from_parts(parts.clone(), body)).await?;
+    let bytes = bytes(Request::from_parts(parts.clone(), body)).await?;
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-async fn bytes_of(request: Request) -> Result<Bytes, ApiError> {
+/// A body, within its bound.
+///
+/// # Errors
+/// 413: it is larger; 400: it broke off.
+pub(super) async fn bytes(request: Request) -> Result<Bytes, ApiError> {
     Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
         _ => ApiError::bad_request("the body did not arrive whole"),
@@ -62,6 +66,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let parsed = parsed.map_err(|error| ApiError::bad_request(format!("the query is wrong: {}", words(&error))))?;
         Ok(Self(parsed.0))
     }
+}
+
+/// Refuses keys that a call does not know, so that a slip is not taken for a wish.
+///
+/// # Errors
+/// 400 names the key, and those that there are.
+pub(super) fn known_keys(uri: &Uri, known: &[String]) -> Result<(), ApiError> {
+    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let pairs = pairs.map_err(|error| ApiError::bad_request(format!("the query is wrong: {}", words(&error))))?;
+    let Some((key, _)) = pairs.0.into_iter().find(|(key, _)| !known.contains(key)) else { return Ok(()) };
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(ApiError::bad_request(format!("the query is wrong: {key} is no key of this call; there are: {known}")))
 }
 
 /// The innermost cause: the framework's own words say nothing.

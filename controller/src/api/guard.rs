@@ -7,12 +7,14 @@ use super::access::Permission;
 use super::caller::Shown;
 use super::server::Peer;
 use super::settings::Site;
-use super::{Api, ApiError, audit, caller, envelope, extract, session};
+use super::{Api, ApiError, audit, audit_subject, caller, envelope, extract, session};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use std::net::IpAddr;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Who asks, and under which of our names; set by [`host`] on every request.
@@ -105,6 +107,8 @@ pub struct Door {
     /// What it calls a refusal of one that does.
     pub refusal: Option<&'static str>,
     pub path: &'static str,
+    /// Of its query.
+    pub keys: Arc<[String]>,
 }
 
 /// Finds out who calls, lets pass whoever may, and hands the caller on.
@@ -123,8 +127,9 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
         Some(caller) => audit::room_for_act_of(&door.api, caller),
         None => Ok(()),
     });
+    let mut judged = judged.and_then(|()| extract::known_keys(request.uri(), &door.keys));
     let name = door.audit.or(door.refusal);
-    let act = caller.as_ref().zip(name).map(|(caller, name)| audit::act(caller, name, door.path, &request));
+    let mut act = caller.as_ref().zip(name).map(|(caller, name)| audit::act(caller, name, door.path, &request));
     if judged.is_ok() && !request.method().is_safe() {
         drop(place);
         request = match extract::whole(request).await {
@@ -137,6 +142,18 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
         };
     }
     let _place = place;
+    if let Some((_, act)) = act.as_mut().filter(|_| door.audit.is_some()) {
+        let named;
+        (request, named) = audit_subject::of(&door.api, door.path, request, judged.is_ok()).await;
+        match named {
+            Ok(Some(name)) => {
+                let id = std::mem::replace(&mut act.subject, name);
+                act.detail = if id.is_empty() { json!({}) } else { json!({ "id": id }) };
+            }
+            Ok(None) => {}
+            Err(error) => judged = judged.and(Err(error)),
+        }
+    }
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }

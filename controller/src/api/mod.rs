@@ -16,6 +16,7 @@ pub mod account;
 pub mod agents;
 pub mod allowed;
 pub mod audit;
+mod audit_subject;
 pub mod basic;
 pub mod bulks;
 pub mod caller;

@@ -11,6 +11,8 @@ use super::extract::{Body, Query};
 use super::guard::Asked;
 use super::routes::{PREFIX, Route, routes};
 use super::{Api, ApiError};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode};
@@ -40,6 +42,16 @@ impl Call {
     fn of<H: Described<A>, A>(handler: MethodRouter<Api>) -> Self {
         let path: Vec<_> = std::any::type_name::<H>().rsplit("::").take(2).collect();
         Self { handler, name: path.into_iter().rev().collect::<Vec<_>>().join("."), describe: H::describe }
+    }
+}
+
+impl Call {
+    /// Keys that its query may have.
+    pub(super) fn query_keys(&self) -> Vec<String> {
+        let mut operation = Operation::new();
+        (self.describe)(&mut operation);
+        let names = operation.parameters.iter().filter_map(|parameter| parameter["name"].as_str());
+        names.map(str::to_owned).collect()
     }
 }
 
@@ -73,6 +85,21 @@ pub struct Operation {
     parameters: Vec<Value>,
     body: Option<Value>,
     answer: Value,
+}
+
+impl Operation {
+    fn new() -> Self {
+        let told = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        let asked = SchemaSettings::draft2020_12().for_deserialize().with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        });
+        let (asked, told) = (asked.into_generator(), told.into_generator());
+        Self { asked, told, parameters: Vec::new(), body: None, answer: Value::Null }
+    }
 }
 
 /// A handler that says what it takes and gives.
@@ -123,7 +150,7 @@ impl Argument for Option<Extension<Caller>> {}
 impl Argument for Extension<Asked> {}
 impl Argument for HeaderMap {}
 impl Argument for axum::body::Bytes {}
-impl Argument for axum::extract::ws::WebSocketUpgrade {}
+impl Argument for Result<WebSocketUpgrade, WebSocketUpgradeRejection> {}
 /// Told by the path itself.
 impl<T> Argument for Path<T> {}
 
@@ -193,17 +220,8 @@ pub async fn serve() -> Json<Value> {
 /// The whole description.
 #[must_use]
 pub fn document() -> Value {
-    let told = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-    });
-    let asked = SchemaSettings::draft2020_12().for_deserialize().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    let (asked, mut told) = (asked.into_generator(), told.into_generator());
-    let problem = told.subschema_for::<Problem<'_>>().to_value();
-    let mut operation = Operation { asked, told, parameters: Vec::new(), body: None, answer: Value::Null };
+    let mut operation = Operation::new();
+    let problem = operation.told.subschema_for::<Problem<'_>>().to_value();
     let mut paths = Map::new();
     for route in routes() {
         (route.call.describe)(&mut operation);

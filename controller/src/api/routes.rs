@@ -16,6 +16,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
+use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -114,16 +115,22 @@ pub fn router(api: &Api) -> Router {
     let mut calls = Router::new();
     for route in routes() {
         let Route { path, audit, refusal, .. } = route;
-        let admit = |needs| from_fn_with_state(Door { api: api.clone(), needs, audit, refusal, path }, guard::admit);
+        let keys: Arc<[String]> = route.call.query_keys().into();
+        let admit = |needs| {
+            let door = Door { api: api.clone(), needs, audit, refusal, path, keys: keys.clone() };
+            from_fn_with_state(door, guard::admit)
+        };
         let same_origin = from_fn(guard::same_origin);
         calls = calls.route(
             route.path,
             match route.access {
                 Access::Report => route.call.handler,
-                Access::Public => route.call.handler.layer(same_origin),
+                Access::Public => route.call.handler.route_layer(same_origin),
                 // Who is logged in asks this first; it is one look at the database.
-                Access::Open => route.call.handler.layer(admit(None)).layer(same_origin),
-                Access::Needs(permission) => route.call.handler.layer(admit(Some(permission))).layer(same_origin),
+                Access::Open => route.call.handler.route_layer(admit(None)).route_layer(same_origin),
+                Access::Needs(permission) => {
+                    route.call.handler.route_layer(admit(Some(permission))).route_layer(same_origin)
+                }
             },
         );
     }

@@ -107,6 +107,12 @@ pub async fn create(
         let (own, what) = (caller.role.name(), what.words());
         return Err(ApiError::forbidden(format!("a token's role is at most its owner's: {own} may not {what}")));
     }
+    let is_of_use =
+        |scope: &Scope| Permission::ALL.into_iter().any(|what| what.scope() == Some(*scope) && role.allows(what));
+    if let Some(scope) = Scope::ALL.into_iter().find(|scope| wish.scopes.contains(scope) && !is_of_use(scope)) {
+        let (role, scope) = (role.name(), scope.name());
+        return Err(ApiError::forbidden(format!("the role {role} may do nothing of the scope {scope}: leave it out")));
+    }
     let now_ms = Now::take().wall_ms;
     let (id, token) = (Uuid::new_v4(), format!("{TOKEN_PREFIX}{}", session::secret::<32>()?));
     let expires_ms = now_ms + i64::from(days) * DAY_MS;

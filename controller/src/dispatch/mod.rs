@@ -24,13 +24,13 @@ mod rates;
 mod reconciler;
 pub mod view;
 
-use crate::limits::{COMMAND_DEADLINE, COMMAND_DEADLINE_LEAST, COMMAND_DEADLINE_MOST, SUBJECT_BYTES};
+use crate::limits::{COMMAND_DEADLINE, COMMAND_DEADLINE_LEAST, COMMAND_DEADLINE_MOST};
 use crate::store::audit::Who;
 use crate::store::commands::{CommandFilter, CommandRecord, NewCommand, State};
 use crate::store::{Store, StoreError};
 use crate::transport::{Registry, WallClock};
 use fleetlight_protocol::command::Action;
-use fleetlight_protocol::limits::{PARAMETER_CHARS, PARAMETERS, STABLE_SECONDS};
+use fleetlight_protocol::form;
 use open::{Full, OpenCommands};
 use progress::{Progress, Watch};
 use rates::Rates;
@@ -231,27 +231,7 @@ impl Drop for Unsure<'_> {
 
 /// What must hold before anything is written; whether the host does it is the host's to say.
 fn check(action: &Action) -> Result<(), Refused> {
-    let wrong = |words: String| Err(Refused::Wrong(words));
-    if action.subject().len() > SUBJECT_BYTES {
-        return wrong(format!("a name of {} bytes is none: allowed are {SUBJECT_BYTES}", action.subject().len()));
-    }
-    match action {
-        Action::Container { stable_seconds, .. } | Action::Unit { stable_seconds, .. }
-            if *stable_seconds > STABLE_SECONDS =>
-        {
-            wrong(format!("stable_seconds = {stable_seconds} is out of range; allowed: 0 to {STABLE_SECONDS}"))
-        }
-        Action::Runbook { parameters, .. } if parameters.len() > PARAMETERS => {
-            wrong(format!("{} parameters; allowed: {PARAMETERS}", parameters.len()))
-        }
-        Action::Runbook { parameters, .. } => {
-            match parameters.iter().find(|(_, value)| value.chars().nth(PARAMETER_CHARS).is_some()) {
-                Some((name, _)) => wrong(format!("parameter {name:?} has more than {PARAMETER_CHARS} characters")),
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
-    }
+    form::check(action).map_err(Refused::Wrong)
 }
 
 /// The one that was asked for, within its bounds.

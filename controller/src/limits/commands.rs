@@ -70,6 +70,13 @@ pub const COMMANDS_PER_PAGE: usize = 200;
 pub const BULKS_PER_PAGE: usize = 100;
 pub const AUDIT_PER_PAGE: usize = 500;
 
+/// Characters of what a row of the audit log says of its object: the longest name of a host. The rest is cut.
+pub const AUDIT_SUBJECT_CHARS: usize = 253;
+
+/// Emergency stops that a host says somebody gave there by hand, written to the audit log an hour. Of more, which only a
+/// host gone bad would tell, there are its events.
+pub const BY_HAND_AUDITED: i64 = 60;
+
 /// Written to the audit log a minute: failed logins of all together, and refusals of one person. The others are counted,
 /// and told with the next one that is written.
 pub const FAILED_LOGINS_AUDITED: u32 = 60;
@@ -89,6 +96,9 @@ pub const AUDIT_OPEN_FOR: Duration = Duration::from_secs(600);
 /// Containers of one bulk, and those of one batch: the rest of a host's streams is left to others.
 pub const BULK_ITEMS: usize = 1_000;
 pub const BATCH_SIZE: usize = 32;
+
+/// Containers of a batch of a bulk that says nothing of it: as the page offers.
+pub const BATCH_SIZE_DEFAULT: usize = 4;
 
 /// Bulks that run at once. More are refused in words (429).
 pub const BULKS_RUNNING: usize = 16;

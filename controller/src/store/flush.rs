@@ -5,7 +5,7 @@ use super::partitions::hour_of;
 use super::quarantine::{LeftOut, Reason, Tally};
 use super::samples::{Rows, plausible};
 use super::tiers::Tier;
-use super::{Store, StoreError, agents, commands, documents, doing, entities, events, lock, packing};
+use super::{Store, StoreError, agents, by_hand, commands, documents, doing, entities, events, lock, packing};
 use fleetlight_protocol::command::CommandResult;
 use fleetlight_protocol::document::Document;
 use fleetlight_protocol::event::{Event, Fact};
@@ -144,6 +144,7 @@ impl Store {
         documents::put(&mut transaction, fresh()).await?;
         events::insert(&mut transaction, fresh()).await?;
         commands::close_by_hosts(&mut transaction, fresh().flat_map(Batch::results), now_ms).await?;
+        by_hand::note(&mut transaction, fresh(), now_ms).await?;
         let mut tally = Tally::default();
         let why = "the tick is in the future, or older than what is kept: is the host's clock right?";
         untimely.iter().for_each(|batch| tally.batch(batch, Reason::Time, why));

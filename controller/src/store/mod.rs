@@ -14,6 +14,7 @@ pub mod api_tokens;
 mod arrays;
 pub mod audit;
 pub mod bulks;
+mod by_hand;
 mod chunks;
 pub mod commands;
 pub mod compaction;

@@ -146,7 +146,7 @@ async fn a_host_tells_what_it_allows() {
     // Nobody needs to ask: the host says so by itself.
     world.agent.start().expect("starts");
     let told = |hosts: &Value| {
-        let mut problems = hosts[0]["problems"].as_array()?.iter().filter(|problem| problem["subject"] == "policy");
+        let mut problems = hosts[0]["problems"].as_array()?.iter().filter(|problem| problem["key"] == "policy");
         problems.next()?["message"].as_str().map(str::to_owned)
     };
     let message = world.client.wait("hosts", SOON, told).await.expect("a problem");

@@ -11,6 +11,7 @@ use fleetlight_tests::system::{Agent, AgentOptions, Options, PASSWORD, System};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
@@ -213,6 +214,8 @@ async fn an_old_backup_is_made_whole_by_agents_whose_keys_it_never_saw() {
     site.refuses(&cut_short(&backup, "postgres/base.tar.gz"), "damaged or cut short");
     assert!(!site.state.exists(), "nothing was changed");
     site.succeeds("restore.sh", &backup);
+    let mode = fs::metadata(&site.state).expect("is back").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "as a controller makes it");
     system.start_controller().expect("starts on what was restored");
     let url = system.database_url().expect("runs");
     until_whole(&url, id, &before, 0).await;

@@ -1,6 +1,7 @@
 //! Commands and the audit log: one transaction each, closed by the hosts' own word, never changed afterwards.
 
 use crate::{Agent, Fixture, NOW_MS};
+use fleetlight_controller::limits::BY_HAND_AUDITED;
 use fleetlight_controller::store::audit::{Act, AuditFilter, AuditRecord, Who};
 use fleetlight_controller::store::bulks::{NewBulk, NewItem, Step};
 use fleetlight_controller::store::commands::{CommandRecord, NewCommand, State};
@@ -106,6 +107,26 @@ async fn a_command_and_its_audit_row_are_closed_with_the_event_once() {
     let event = &fixture.store.events(Some(host), None, 10).await.expect("read")[0];
     assert_eq!(event.fact, "command_finished");
     assert!(!event.detail.to_string().contains("printed"), "what it printed is kept once");
+}
+
+#[tokio::test]
+async fn a_stop_by_hand_is_in_the_audit_log_once() {
+    let fixture = Fixture::new().await;
+    let host = fixture.host("alpha").await;
+    let agent = Agent::new(host);
+    let stop = |id| Event { subject: "users".into(), ..word(result(id, Outcome::Verified)) };
+    let id = Uuid::new_v4();
+    fixture.flush(&[agent.batch(1, Data::Events(vec![stop(id)]))]).await;
+    fixture.flush(&[agent.batch(2, Data::Events(vec![stop(id), stop(Uuid::now_v7())]))]).await;
+    let rows = fixture.audit().await;
+    let row = &rows[0];
+    assert_eq!((rows.len(), row.user.as_str(), row.authenticated.as_str()), (1, "host alpha", "by hand"));
+    assert_eq!((row.action.as_str(), row.subject.as_str(), row.host_id), ("emergency_stop", "users", Some(host)));
+    assert_eq!((row.outcome.as_str(), row.closed_ms, row.command_id), ("verified", Some(NOW_MS), Some(id)));
+    assert_eq!(row.result.as_ref().expect("closed")["observed"], "it answers\u{fffd}");
+    let many = (0..BY_HAND_AUDITED + 5).map(|_| stop(Uuid::new_v4())).collect();
+    fixture.flush(&[agent.batch(3, Data::Events(many))]).await;
+    assert_eq!(fixture.audit().await.len() as i64, BY_HAND_AUDITED, "a host that says no end of them fills no log");
 }
 
 #[tokio::test]

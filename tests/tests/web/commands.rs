@@ -3,7 +3,9 @@
 use crate::site::{HOST, Site, refusal};
 use fleetlight_controller::api::access::Access;
 use fleetlight_controller::api::routes::routes;
-use fleetlight_controller::limits::{ACTS_AUDITED, REFUSALS_AUDITED, USER_NAME_CHARS};
+use fleetlight_controller::limits::{
+    ACTS_AUDITED, AUDIT_SUBJECT_CHARS, BATCH_SIZE_DEFAULT, REFUSALS_AUDITED, USER_NAME_CHARS,
+};
 use fleetlight_controller::store::commands::CommandFilter;
 use fleetlight_controller::store::users::Role;
 use fleetlight_protocol::document::{Body, ContainerDocument, ContainerState, Document};
@@ -120,11 +122,34 @@ async fn containers_are_looked_up_as_the_asker_sees_them() {
     assert_eq!(target, &json!({ "id": id(1), "name": "comfy-user001", "image": "comfy:1" }));
     let stop = asked(&site, &cookie, &format!("hosts/{HOST}/emergency-stop"), json!({ "pattern": "comfy" })).await;
     assert_eq!((&stop["action"], &stop["subject"]), (&json!("emergency_stop"), &json!("comfy")));
+    let runbook = |name: &str| json!({ "action": { "runbook": { "name": name } } });
+    let run = asked(&site, &cookie, &format!("hosts/{HOST}/commands"), runbook("backup")).await;
+    assert_eq!(run["detail"], json!({ "runbook": { "name": "backup", "parameters": {} } }), "defaults hold");
+    let parameters = |name: &str, value: &str| json!({ "action": { "runbook": { "name": "backup", "parameters": { name: value } } } });
+    let unit = |name: &str| json!({ "action": { "unit": { "verb": "stop", "unit": name, "stable_seconds": 0 } } });
+    let image = |image: &str| {
+        let target = json!({ "id": id(1), "name": "comfy-user001", "image": image });
+        json!({ "action": { "container": { "verb": "stop", "container": target, "stable_seconds": 0 } } })
+    };
+    let (huge, commands) = ("x".repeat(60_000), format!("hosts/{HOST}/commands"));
     let unknown = Uuid::now_v7();
     for (method, path, body, status, word) in [
         ("POST", format!("containers/{}/dance", id(1)), json!({}), 404, "restart"),
         ("POST", format!("containers/{}/restart", "f".repeat(64)), json!({}), 404, "no container"),
         ("POST", "containers/0101/restart".into(), json!({}), 404, "no container"),
+        ("POST", "containers/redis/restart".into(), json!({}), 404, "030303030303 on alpha"),
+        ("POST", "containers/nobody/restart".into(), json!({}), 404, "docker ps"),
+        ("POST", commands.clone(), runbook(&huge), 400, "60000 bytes; at most 255"),
+        ("POST", commands.clone(), runbook("../backup"), 400, "the name of the runbook"),
+        ("POST", commands.clone(), parameters(&huge, "1"), 400, "the name of a parameter"),
+        ("POST", commands.clone(), parameters("size", &"x".repeat(4_097)), 400, "at most 4096"),
+        ("POST", commands.clone(), unit(&huge), 400, "the name of the unit"),
+        ("POST", commands.clone(), image(&huge), 400, "the name of the container's image"),
+        ("POST", format!("hosts/{HOST}/emergency-stop"), json!({ "pattern": huge }), 400, "at most 255"),
+        ("GET", "hosts?foo=1".into(), json!({}), 400, "foo is no key of this call; there are: none"),
+        ("GET", "commands?hosts=1".into(), json!({}), 400, "host, limit, open"),
+        ("PUT", "hosts".into(), json!({}), 405, "GET"),
+        ("GET", "logs/redis".into(), json!({}), 400, "logs/stream?container=redis"),
         ("POST", "containers/..%2F..%2Fcontainers%2Fprune/restart".into(), json!({}), 404, "no container"),
         ("POST", format!("containers/{}/restart", id(1)), json!({ "stable_seconds": 301 }), 400, "300"),
         ("POST", "hosts/99/commands".into(), json!({ "action": "check" }), 404, "no host"),
@@ -200,6 +225,8 @@ async fn a_bulk_resolves_its_selection_and_says_what_was_not_begun() {
         let (status, detail) = refusal(post(&site, &cookie, "bulks", order).await).await;
         assert_eq!((status, detail.contains(word)), (400, true), "{detail}");
     }
+    let plain = asked(&site, &cookie, "bulks", json!({ "verb": "restart", "selection": { "pattern": "redis" } })).await;
+    assert_eq!(plain["batch_size"], BATCH_SIZE_DEFAULT);
     site.stop().await;
 }
 
@@ -238,6 +265,17 @@ async fn the_audit_log_as_csv_holds_no_formulas() {
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
     assert_eq!((lines.len(), lines[0].starts_with("id,at,user,")), (1_201, true));
     assert!(lines[1].contains("\"'=cmd\"") && lines[1].contains("\"'@x, \"\"y\"\"\""), "{}", lines[1]);
+    let closed = r#"insert into audit_closings (audit_id, at, outcome, detail)
+        select max(id), now(), 'unverified', '{"observed": "exited 1", "name": "bo"}' from audit"#;
+    sqlx::query(closed).execute(&site.pool).await.unwrap();
+    let said =
+        site.call("GET", "audit.csv?limit=1").header("Cookie", &cookie).send().await.unwrap().text().await.unwrap();
+    assert!(
+        lines[0].contains(",reason,observed,closed_at,") && lines[0].contains(",detail,result,request_id,"),
+        "{}",
+        lines[0]
+    );
+    assert!(said.contains(",\"exited 1\",") && said.contains("{\"\"name\"\":\"\"bo\"\""), "{said}");
     let few = site.call("GET", "audit.csv?action=login&limit=700").header("Cookie", &cookie).send().await.unwrap();
     assert_eq!(few.text().await.unwrap().split_terminator("\r\n").count(), 701);
     site.stop().await;
@@ -267,6 +305,18 @@ async fn whatever_changes_something_is_in_the_audit_log() {
     let wrong = json!({ "name": "admin", "password": "a wrong password" });
     assert_eq!(site.post("login", wrong).await.status(), 401);
     assert_eq!(post(&site, &cookie, "join-tokens", json!({ "host_name": "beta" })).await.status(), 200);
+    assert_eq!(post(&site, &cookie, "join-tokens", json!({})).await.status(), 200);
+    let newcomer = json!({ "name": "bo", "role": "support" });
+    assert_eq!(post(&site, &cookie, "users", newcomer).await.status(), 200);
+    let bo = site.store.user("bo").await.unwrap().unwrap().id;
+    let change = site.call("PATCH", &format!("users/{bo}")).json(&json!({ "name": "bob" })).header("Cookie", &cookie);
+    assert_eq!(change.send().await.unwrap().status(), 200);
+    let wish = json!({ "name": "deploy", "scopes": ["act"] });
+    let token: Value = post(&site, &cookie, "tokens", wish).await.json().await.unwrap();
+    let revoke = site.call("DELETE", &format!("tokens/{}", token["id"].as_str().unwrap())).header("Cookie", &cookie);
+    assert_eq!(revoke.send().await.unwrap().status(), 204);
+    assert_eq!(post(&site, &cookie, "users", json!({ "name": "x".repeat(60_000) })).await.status(), 400);
+    assert_eq!(post(&site, &cookie, "users", json!({ "name": "x".repeat(66_000) })).await.status(), 413);
     assert_eq!(post(&site, &cookie, &format!("agents/{}/revoke", Uuid::nil()), json!({})).await.status(), 404);
     let support = site.person("sue", Role::Support).await;
     let sues = site.session_of(support).await;
@@ -277,22 +327,30 @@ async fn whatever_changes_something_is_in_the_audit_log() {
         .unwrap()
         .iter()
         .map(|act| {
-            let words = [&act["user"], &act["action"], &act["outcome"]];
+            let words = [&act["user"], &act["action"], &act["outcome"], &act["subject"]];
             words.map(|word| word.as_str().unwrap().to_owned()).join(" ")
         })
         .collect();
+    let (nobody, long) = (Uuid::nil(), "x".repeat(AUDIT_SUBJECT_CHARS));
     assert_eq!(
         acts,
         [
-            "sue join_token.make refused",
-            "admin agent.revoke refused",
-            "admin join_token.make done",
-            "admin login refused",
-            "admin password.set_by_link done",
+            "sue join_token.make refused any host",
+            &format!("admin agent.revoke refused {nobody}"),
+            "admin user.add refused ",
+            &format!("admin user.add refused {long}"),
+            "admin token.revoke done deploy",
+            "admin token.make done deploy",
+            "admin user.change done bo",
+            "admin user.add done bo",
+            "admin join_token.make done any host",
+            "admin join_token.make done beta",
+            "admin login refused admin",
+            "admin password.set_by_link done admin",
         ]
     );
-    assert_eq!(audit[2]["result"]["host_name"], "beta");
-    assert_eq!(audit[1]["subject"], Uuid::nil().to_string());
+    assert_eq!((&audit[9]["result"]["host_name"], &audit[6]["result"]["name"]), (&json!("beta"), &json!("bob")));
+    assert_eq!(audit[6]["detail"]["id"], bo.to_string());
     assert_eq!(audit[1]["request_id"].as_str().unwrap().len(), 32);
     site.stop().await;
 }

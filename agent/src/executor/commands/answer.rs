@@ -40,8 +40,9 @@ pub async fn emergency_stop(
     let asked_ms = crate::tick::wall_ms();
     let action = Action::EmergencyStop { pattern };
     let left_ms = BY_HAND_MS;
+    // Of another version than what a controller asks: so it knows what was given by hand.
     let command =
-        Command { id: Uuid::now_v7(), asked_ms, deadline_ms: asked_ms + left_ms, by: "this host".into(), action };
+        Command { id: Uuid::new_v4(), asked_ms, deadline_ms: asked_ms + left_ms, by: "this host".into(), action };
     run(stream, executor, command, left_ms).await
 }
 

@@ -1,11 +1,10 @@
-//! The form of a command: names that could be anything else than a name are refused before anybody looks for them.
-//!
-//! What passes is still only compared with the host's own lists. Values of parameters are judged by their runbook.
+//! The form of a command: that of its action, and who asks until when.
 
 use crate::executor::actions::Refused;
-use crate::limits::{COMMAND_LEFT, NAME_BYTES};
-use fleetlight_protocol::command::{Action, Command, ContainerTarget};
-use fleetlight_protocol::limits::{PARAMETER_CHARS, PARAMETERS, STABLE_SECONDS, TEXT_CHARS};
+use crate::limits::COMMAND_LEFT;
+use fleetlight_protocol::command::Command;
+use fleetlight_protocol::form;
+use fleetlight_protocol::limits::TEXT_CHARS;
 
 /// # Errors
 /// [`Refused`] names what does not fit, never its text as it came.
@@ -16,74 +15,7 @@ pub(super) fn check(command: &Command, left_ms: i64) -> Result<(), Refused> {
     if command.by.chars().count() > TEXT_CHARS {
         return refuse("the name of who asks is too long");
     }
-    match &command.action {
-        Action::Check => Ok(()),
-        Action::Container { container, stable_seconds, .. } => {
-            check_container(container)?;
-            check_stable(*stable_seconds)
-        }
-        Action::Unit { unit, stable_seconds, .. } => {
-            // systemd's own: letters, digits, and these.
-            name("the unit", unit, |byte| matches!(byte, b':' | b'_' | b'.' | b'@' | b'\\' | b'-'))?;
-            check_stable(*stable_seconds)
-        }
-        Action::Runbook { name: runbook, parameters } => {
-            declared("the runbook", runbook)?;
-            if parameters.len() > PARAMETERS {
-                return refuse(format!("{} parameters are too many; at most {PARAMETERS}", parameters.len()));
-            }
-            parameters.iter().try_for_each(|(key, value)| {
-                declared("a parameter", key)?;
-                check_value(key, value)
-            })
-        }
-        Action::EmergencyStop { pattern } => declared("the emergency stop", pattern),
-    }
-}
-
-fn check_container(target: &ContainerTarget) -> Result<(), Refused> {
-    if target.id.len() != 64 || !target.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return refuse("the container's id is not one that Docker gives: 64 hex digits");
-    }
-    name("the container", &target.name, |byte| matches!(byte, b'_' | b'.' | b'-'))?;
-    name("the container's image", &target.image, |byte| matches!(byte, b'_' | b'.' | b'-' | b':' | b'/' | b'@' | b'+'))
-}
-
-/// A name that this host's files declare.
-fn declared(what: &str, text: &str) -> Result<(), Refused> {
-    name(what, text, |byte| matches!(byte, b'_' | b'-' | b'.'))
-}
-
-/// ASCII letters and digits, and `also` behind the first one; nothing climbs out of a folder.
-fn name(what: &str, text: &str, also: impl Fn(u8) -> bool) -> Result<(), Refused> {
-    if text.is_empty() {
-        return refuse(format!("the name of {what} is empty"));
-    }
-    if text.len() > NAME_BYTES {
-        return refuse(format!("the name of {what} has {} bytes; at most {NAME_BYTES}", text.len()));
-    }
-    let fits = text.bytes().enumerate().all(|(at, byte)| byte.is_ascii_alphanumeric() || (at > 0 && also(byte)));
-    if !fits || text.split('/').any(|part| part == "..") {
-        return refuse(format!("the name of {what} has characters that no such name has"));
-    }
-    Ok(())
-}
-
-fn check_value(key: &str, value: &str) -> Result<(), Refused> {
-    if value.chars().count() > PARAMETER_CHARS {
-        return refuse(format!("parameter {key} is too long; at most {PARAMETER_CHARS} characters"));
-    }
-    if value.chars().any(char::is_control) {
-        return refuse(format!("parameter {key} has control characters"));
-    }
-    Ok(())
-}
-
-fn check_stable(seconds: u32) -> Result<(), Refused> {
-    if seconds > STABLE_SECONDS {
-        return refuse(format!("the effect is to hold for {seconds} s; at most {STABLE_SECONDS}"));
-    }
-    Ok(())
+    form::check(&command.action).map_err(Refused::new)
 }
 
 fn refuse(reason: impl Into<String>) -> Result<(), Refused> {
@@ -93,7 +25,8 @@ fn refuse(reason: impl Into<String>) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetlight_protocol::command::{ContainerVerb, UnitVerb};
+    use fleetlight_protocol::command::{Action, ContainerTarget, ContainerVerb, UnitVerb};
+    use fleetlight_protocol::limits::{PARAMETERS, STABLE_SECONDS};
     use uuid::Uuid;
 
     fn checked(action: Action) -> Result<(), Refused> {

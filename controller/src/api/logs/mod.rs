@@ -24,6 +24,7 @@ use crate::limits::{
 use crate::live::presence::Now;
 use crate::transport::Registry;
 use crate::transport::errand::ErrandStream;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
@@ -61,8 +62,13 @@ pub async fn socket(
     Extension(caller): Extension<Caller>,
     Path(service): Path<String>,
     Query(Pairs(query)): Query<Pairs>,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    let socket = socket.map_err(|_| {
+        ApiError::bad_request(format!(
+            "logs/{service} is a WebSocket: connect by one, or read the same as events: GET logs/stream?container={service} (or unit=, file=)"
+        ))
+    })?;
     let host = query.iter().find(|(key, _)| key == "host").map(|(_, value)| value.clone());
     let mut wish = Wish::of_query(query)?;
     if !wish.sources.is_empty() {
