@@ -147,10 +147,9 @@ async fn a_host_tells_what_it_allows() {
     world.agent.start().expect("starts");
     let told = |hosts: &Value| {
         let mut problems = hosts[0]["problems"].as_array()?.iter().filter(|problem| problem["key"] == "policy");
-        problems.next()?["message"].as_str().map(str::to_owned)
+        problems.next()?["message"].as_str()?.contains("cannot be trusted").then_some(())
     };
-    let message = world.client.wait("hosts", SOON, told).await.expect("a problem");
-    assert!(message.contains("cannot be trusted") && message.contains("chmod go-w"), "{message}");
+    world.client.wait("hosts", SOON, told).await.expect("a problem");
     let judged = world.agent.check_config().expect("runs");
     assert!(judged.contains("cannot be trusted") && judged.contains("exit status: 78"), "{judged}");
     std::fs::set_permissions(&policy, Permissions::from_mode(0o644)).expect("set");
