@@ -5,10 +5,10 @@ use anyhow::Result;
 use fleetlight_agent::transport::clock::Clock;
 use fleetlight_agent::transport::tls::session_config;
 use fleetlight_controller::transport::AgentRef;
-use fleetlight_protocol::SERVER_NAME;
 use fleetlight_protocol::control::{AgentControl, ControllerControl, Hello, RefusalCode, close};
 use fleetlight_protocol::frame::{self, HEAD_BYTES, Head};
 use fleetlight_protocol::uplink::{Begin, Class, Uplink};
+use fleetlight_protocol::{SERVER_NAME, VERSIONS};
 use fleetlight_tests::sim_agent::{SimAgent, identity};
 use fleetlight_tests::sim_controller::{BEGAN_MS, wall};
 use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, TransportConfig, VarInt};
@@ -163,15 +163,18 @@ async fn versions_without_overlap_are_refused_with_both_sides_versions() {
     let (answer, _send, _recv) = villain.hello(vec![9, 8]).await;
     let ControllerControl::Refused(refusal) = answer else { unreachable!("{answer:?}") };
     assert_eq!(refusal.code, RefusalCode::Version);
-    assert!(refusal.message.contains("speaks session version 9, 8, the controller 3, 2, 1"), "{}", refusal.message);
+    let ours: Vec<String> = VERSIONS.iter().map(u16::to_string).collect();
+    let both = format!("speaks session version 9, 8, the controller {}", ours.join(", "));
+    assert!(refusal.message.contains(&both), "{}", refusal.message);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_agent_is_met_at_the_common_version() {
     let world = World::new(1);
     let villain = Villain::new(&world).await;
-    let (answer, _send, _recv) = villain.hello(vec![4, 3, 2, 1]).await;
-    assert!(matches!(answer, ControllerControl::Welcome(welcome) if welcome.version == 3));
+    let newer = [&[VERSIONS[0] + 1], VERSIONS].concat();
+    let (answer, _send, _recv) = villain.hello(newer).await;
+    assert!(matches!(answer, ControllerControl::Welcome(welcome) if welcome.version == VERSIONS[0]));
 }
 
 #[tokio::test(start_paused = true)]
