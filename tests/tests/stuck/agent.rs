@@ -239,7 +239,10 @@ pub async fn an_hour_costs_little(config: AgentConfig, fault: Fault<'_>) {
     let before = agent.memory().await;
     (fault.begin)();
     // By the real clock: a worker waits a while for one that falls silent, and a clock that jumps would call that late.
-    agent.until(&format!("{} stuck", fault.stuck), STUCK_WITHIN, |agent| agent.stuck.contains(&fault.stuck)).await;
+    // The source is asked at the next step.
+    agent
+        .until(&format!("{} stuck", fault.stuck), STUCK_WITHIN + STEP, |agent| agent.stuck.contains(&fault.stuck))
+        .await;
     agent.pass(LOOKS, HOUR).await;
     let after = agent.memory().await;
     println!("{:?} KiB before, {:?} KiB after an hour", before.map(kib), after.map(kib));
