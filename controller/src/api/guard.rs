@@ -132,9 +132,9 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     let mut act = caller.as_ref().zip(name).map(|(caller, name)| audit::act(caller, name, door.path, &request));
     if judged.is_ok() && !request.method().is_safe() {
         drop(place);
-        request = match extract::whole(request).await {
-            Ok(request) => request,
-            Err(error) => return error.into_response(),
+        (request, judged) = match extract::whole(request).await {
+            Ok(request) => (request, Ok(())),
+            Err(error) => (Request::default(), Err(error)),
         };
         place = match envelope::place(&door.api.0.room).await {
             Ok(place) => place,
