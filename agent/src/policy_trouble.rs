@@ -5,6 +5,7 @@ use crate::executor::Client;
 use crate::limits::POLICY_LOOK;
 use fleetlight_protocol::allowed::AllowedReport;
 use fleetlight_protocol::document::CollectorState;
+use fleetlight_protocol::limits::TEXT_CHARS;
 use tokio_util::sync::CancellationToken;
 
 /// Its name among the collectors.
@@ -33,11 +34,18 @@ pub async fn report(executor: Client, outbox: Outbox, stop: CancellationToken) {
 fn judge(problems: &[String]) -> (CollectorState, String) {
     match problems {
         [] => (CollectorState::Ok, String::new()),
-        [only] => (CollectorState::Failing, only.clone()),
+        [only] => (CollectorState::Failing, clipped(only)),
         [first, others @ ..] => {
-            (CollectorState::Failing, format!("{first}; and {} more like it: see check-config there", others.len()))
+            let (first, others) = (clipped(first), others.len());
+            (CollectorState::Failing, format!("{first}; and {others} more like it: see check-config there"))
         }
     }
+}
+
+/// A mistake is told with the line that holds it, and a line may be as long as its file. Half of what such a text may
+/// have: the rest is for what is said beside.
+fn clipped(problem: &str) -> String {
+    problem.chars().take(TEXT_CHARS / 2).collect()
 }
 
 #[cfg(test)]
@@ -50,5 +58,8 @@ mod tests {
         assert_eq!(judge(&problems[..0]), (CollectorState::Ok, String::new()));
         assert_eq!(judge(&problems[..1]).1, "a is open to others");
         assert!(judge(&problems).1.starts_with("a is open to others; and 2 more"));
+        let long = ["x".repeat(100_000), String::new()];
+        assert_eq!(judge(&long[..1]).1.len(), TEXT_CHARS / 2);
+        assert!(judge(&long).1.len() <= TEXT_CHARS);
     }
 }
